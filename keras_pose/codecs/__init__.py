@@ -1,0 +1,22 @@
+"""Codecs: one object per representation turns key points into targets and outputs into key points."""
+
+from keras_pose.codecs.heatmap import GaussianHeatmap, SoftmaxHeatmap
+from keras_pose.errors import PoseError
+
+CODECS = {c.kind: c for c in (GaussianHeatmap, SoftmaxHeatmap)}
+
+
+def from_dict(values: dict):
+    """The codec that `codec.to_dict()` described.
+
+    Raises PoseError for an unknown kind, as in a file written by a newer version.
+    """
+    values = dict(values)
+    kind = values.pop("kind", None)
+    if kind not in CODECS:
+        raise PoseError(
+            f"a codec kind among {sorted(CODECS)}",
+            repr(kind),
+            "Update keras_pose to read this file.",
+        )
+    return CODECS[kind](**values)
