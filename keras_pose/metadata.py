@@ -1,4 +1,4 @@
-"""The JSON inside a `.tflite`: everything a runtime must know to use the file, and nothing beside it.
+"""The JSON inside a `.tflite`: all that a runtime must know to use the file.
 
 It is appended as a zip entry, TFLite's own layout for associated files: the interpreter reads the
 flatbuffer from the front, any zip reader gets the JSON from the back.
@@ -108,7 +108,7 @@ def read(path) -> Metadata:
         raise PoseError(
             "a .tflite with keras_pose metadata inside",
             f"{path} without it",
-            "Export the model with convert/export.py, which writes skeleton and codec into the file.",
+            "Export the model with convert/export.py, which writes skeleton and codec into it.",
         ) from error
     if values.get("keras_pose") != VERSION:
         raise PoseError(

@@ -1,4 +1,4 @@
-"""Codecs: one object per representation turns key points into targets and outputs into key points."""
+"""Codecs: one object per representation, from key points to targets and from outputs back."""
 
 from keras_pose.codecs.heatmap import GaussianHeatmap, SoftmaxHeatmap
 from keras_pose.errors import PoseError

@@ -166,7 +166,7 @@ class SoftmaxHeatmap(Heatmap):
         return xp.transpose(maps * visible + (1.0 - visible) / (h * w), (0, 2, 3, 1))
 
     def decode(self, maps):
-        """Key points and scores. maps: (B, h, w, K) logits; returns (B, K, 2) normalised, (B, K)."""
+        """Key points and scores. maps: (B, h, w, K) logits; returns (B, K, 2) and (B, K)."""
         xp = shim.of(maps)
         rows, floats, index = self._peaks(xp, maps)
         window = xp.take(xp.reshape(rows, (-1,)), index)

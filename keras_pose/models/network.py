@@ -1,7 +1,7 @@
-"""A pose network: a functional Keras graph that knows its skeleton, its codec and its own arguments.
+"""A pose network: a functional Keras graph that knows its skeleton, codec and own arguments.
 
-A `.keras` file of it holds the builder's name and arguments, not a dump of the graph, so the file is
-readable, and loading rebuilds the graph from today's code under any dtype policy.
+A `.keras` file of it holds the builder's name and arguments, not a dump of the graph, so the
+file is readable, and loading rebuilds the graph from today's code under any dtype policy.
 """
 
 import importlib
