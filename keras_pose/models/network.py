@@ -23,7 +23,8 @@ class PoseNetwork(keras.Model):
     are the intermediate predictions that training supervises.
 
     skeleton, codec: what the outputs mean. builder: name of the function in keras_pose.models that
-    built the graph; arguments: what it was called with (plain types).
+    built the graph; arguments: what it was called with (plain types). notes: what training says of
+    the weights (recipe, steps, commit, metrics; plain types), saved with them.
     """
 
     def __init__(self, inputs, outputs, *, skeleton, codec, builder, arguments):
@@ -31,6 +32,7 @@ class PoseNetwork(keras.Model):
         self.skeleton, self.codec = skeleton, codec
         self.builder = builder
         self._arguments = json.dumps(arguments)  # a string: Keras wraps the dicts it is given
+        self._notes = "{}"
 
     @property
     def arguments(self) -> dict:
@@ -38,12 +40,21 @@ class PoseNetwork(keras.Model):
         return json.loads(self._arguments)
 
     @property
+    def notes(self) -> dict:
+        """What training says of the weights; assign a new dict to change it."""
+        return json.loads(self._notes)
+
+    @notes.setter
+    def notes(self, values: dict):
+        self._notes = json.dumps(values)
+
+    @property
     def input_size(self):
         """(H, W) in pixels."""
         return self.codec.input_size
 
     def get_config(self):
-        return {"builder": self.builder, "arguments": self.arguments}
+        return {"builder": self.builder, "arguments": self.arguments, "notes": self.notes}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -55,7 +66,9 @@ class PoseNetwork(keras.Model):
                 repr(config["builder"]),
                 "Update keras_pose to load this file.",
             )
-        return builder(**config["arguments"])
+        network = builder(**config["arguments"])
+        network.notes = config.get("notes", {})
+        return network
 
     def rebuilt(self, dtype="float32"):
         """The same network with the same weights under another dtype policy."""
