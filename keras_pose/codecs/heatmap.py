@@ -69,14 +69,18 @@ class Heatmap:
         h, w = self.map_size
         count = maps.shape[-1]
         rows = xp.reshape(xp.transpose(maps, (0, 3, 1, 2)), (-1, count, h * w))
-        cell = xp.argmax(rows)
+        # integers in one dimension: Keras makes a bias_add of an addition to (1, K), and TFLite has
+        # none for integers
+        cell = xp.reshape(xp.argmax(rows), (-1,))
         row = xp.floor_divide(cell, w)
         column = cell - row * w
         row_in, column_in = xp.clip(row, 1, h - 2), xp.clip(column, 1, w - 2)
         steps = np.array([dy * w + dx for dy, dx in _WINDOW], np.int32)
-        start = xp.reshape(self._row_starts(xp, rows, count), (-1, count))
-        index = xp.expand_dims(start + row_in * w + column_in, -1) + steps
-        floats = [xp.cast(v, "float32") for v in (column, row, column_in, row_in)]
+        start = row_in * w + column_in + self._row_starts(xp, rows, count)
+        index = xp.reshape(xp.expand_dims(start, -1) + steps, (-1, count, len(_WINDOW)))
+        floats = [
+            xp.reshape(xp.cast(v, "float32"), (-1, count)) for v in (column, row, column_in, row_in)
+        ]
         return rows, floats, index
 
     def _row_starts(self, xp, rows, count):
