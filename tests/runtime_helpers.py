@@ -1,0 +1,70 @@
+"""A tiny `.tflite` that really finds something: three coloured dots are a three-joint person.
+
+The network is not trained: a 1x1 convolution answers to red, green and blue, so a test can paint
+a person and know to a fraction of a pixel what must come back.
+"""
+
+import contextlib
+import io
+
+import numpy as np
+
+from keras_pose import metadata
+from keras_pose.codecs import GaussianHeatmap
+from keras_pose.skeletons import Skeleton
+
+SKELETON = Skeleton("dots", ("head", "left_hand", "right_hand"), edges=((0, 1), (0, 2)))
+SIZE = (64, 64)
+COLORS = 127.0 + 128.0 * np.eye(3)  # on grey
+SIGMA = 4.0  # of a dot, in pixels of the network's input
+
+
+def paint(size, points, sigma, background=127.0):
+    """A grey picture (H, W, 3) with a soft dot of its own colour at each of 3 points."""
+    image = np.full((*size, 3), background, np.float32)
+    y, x = np.mgrid[: size[0], : size[1]]
+    for (cx, cy), color in zip(points, COLORS, strict=True):
+        bump = np.exp(-0.5 * ((x - cx) ** 2 + (y - cy) ** 2) / sigma**2)[..., None]
+        image += bump.astype(np.float32) * (color - background).astype(np.float32)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def dots_model(output="decoded", io_type="float32", attach=True, **fields) -> bytes:
+    """The bytes of the `.tflite`; `fields` go into the metadata."""
+    import keras
+    import tensorflow as tf
+
+    codec = GaussianHeatmap(SIZE, (SIZE[0] // 2, SIZE[1] // 2), sigma=SIGMA)
+    image = keras.Input((*SIZE, 3), batch_size=1, name="image")
+    convolution = keras.layers.Conv2D(3, 1, activation="relu")
+    maps = keras.layers.AveragePooling2D(2)(convolution(image))
+    # a channel minus the mean of the other two, 1 at a dot's centre
+    weights = (np.eye(3) * 1.5 - 0.5) / 128
+    convolution.set_weights([weights[None, None].astype(np.float32), np.zeros(3, np.float32)])
+    if output == "decoded":
+        keypoints, scores = codec.decode(maps)
+        outputs = {"keypoints": keypoints, "scores": scores}
+    else:
+        outputs = {"heatmaps": maps}
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(image, outputs))
+    if io_type == "uint8":
+        rng = np.random.default_rng(0)
+
+        def pictures():
+            for _ in range(8):
+                points = rng.uniform(10, 54, (3, 2))
+                yield [paint(SIZE, points, SIGMA)[None].astype(np.float32)]
+
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = pictures
+        converter.inference_input_type = tf.uint8
+        if output == "heads":
+            converter.inference_output_type = tf.uint8
+    with contextlib.redirect_stdout(io.StringIO()):
+        model = converter.convert()
+    if not attach:
+        return model
+    described = metadata.Metadata(
+        skeleton=SKELETON, codec=codec, output=output, input_type=io_type, **fields
+    )
+    return metadata.attach(model, described)
