@@ -1,0 +1,74 @@
+"""Percentage of correct key points.
+
+Symbols: N persons, K key points. Points are (x, y) in any one unit, as long as prediction and truth
+share it. `visible` (N, K) says which key points are annotated; the others do not count.
+"""
+
+import numpy as np
+
+
+def torso(keypoints, visible, skeleton):
+    """Torso diameter: left shoulder to right hip, or right shoulder to left hip if one is missing.
+
+    Returns (N,), NaN for persons with neither. A skeleton without shoulders and hips has no
+    torso: there the larger side of the annotated points' extent takes its place.
+    """
+    diagonals = [("left_shoulder", "right_hip"), ("right_shoulder", "left_hip")]
+    lengths = [_distance(keypoints, visible, skeleton, *pair) for pair in diagonals]
+    if lengths[0] is None or lengths[1] is None:
+        return _extent(keypoints, visible)
+    return np.where(np.isnan(lengths[0]), lengths[1], lengths[0])
+
+
+def head(keypoints, visible, skeleton):
+    """Head length, neck to head top (PCKh). (N,) with NaN, or None where a skeleton has no head."""
+    for neck in ("neck", "upper_neck"):
+        length = _distance(keypoints, visible, skeleton, neck, "head_top")
+        if length is not None:
+            return length
+    return None
+
+
+def _distance(keypoints, visible, skeleton, first, second):
+    a, b = skeleton.index(first), skeleton.index(second)
+    if a is None or b is None:
+        return None
+    length = np.linalg.norm(keypoints[:, a] - keypoints[:, b], axis=-1)
+    seen = (visible[:, a] > 0) & (visible[:, b] > 0) & (length > 0)
+    return np.where(seen, length, np.nan)
+
+
+def _extent(keypoints, visible):
+    points = np.where(visible[..., None] > 0, keypoints, np.nan)
+    with np.errstate(all="ignore"):
+        seen = (visible > 0).sum(axis=1) > 1
+        sides = np.full(len(points), np.nan)
+        span = np.nanmax(points[seen], axis=1) - np.nanmin(points[seen], axis=1)
+        sides[seen] = span.max(axis=-1)
+    return np.where(sides > 0, sides, np.nan)
+
+
+def pck(predicted, truth, visible, reference, threshold, skeleton):
+    """PCK: a key point is correct within `threshold` times its person's reference length.
+
+    predicted, truth: (N, K, 2); visible: (N, K); reference: (N,), persons with NaN are left out.
+    Returns a dict in percent: "mean" over all annotated key points, "left" and "right" over those
+    of a side, and one entry per key point name. NaN where nothing was annotated.
+    """
+    counted = (visible > 0) & ~np.isnan(reference)[:, None]
+    distance = np.linalg.norm(predicted - truth, axis=-1)
+    with np.errstate(invalid="ignore"):
+        correct = (distance <= threshold * reference[:, None]) & counted
+
+    def percent(columns):
+        total = counted[:, columns].sum()
+        return float(100.0 * correct[:, columns].sum() / total) if total else float("nan")
+
+    names = skeleton.keypoints
+    table = {"mean": percent(range(len(names)))}
+    for side in ("left", "right"):
+        columns = [i for i, n in enumerate(names) if n.startswith(side)]
+        if columns:
+            table[side] = percent(columns)
+    table.update({name: percent([i]) for i, name in enumerate(names)})
+    return table

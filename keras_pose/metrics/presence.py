@@ -1,0 +1,30 @@
+"""Does the score of a crop tell whether there is a person in it?"""
+
+import numpy as np
+
+
+def auc(present, absent):
+    """Area under the ROC curve: the chance that a person's crop outscores one without, ties half.
+
+    present, absent: scores of crops with and without a person, (N,) and (M,).
+    Returns a float in 0..1, NaN when either is empty.
+    """
+    present, absent = np.asarray(present, np.float64), np.sort(np.asarray(absent, np.float64))
+    if len(present) == 0 or len(absent) == 0:
+        return float("nan")
+    below = np.searchsorted(absent, present, side="left")
+    not_above = np.searchsorted(absent, present, side="right")
+    return float((below + not_above).mean() / (2 * len(absent)))
+
+
+def threshold(present, absent):
+    """The score that best separates the two: it maximises true minus false positive rate."""
+    present, absent = np.sort(present), np.sort(absent)
+    candidates = np.concatenate([present, absent])
+    true = 1 - np.searchsorted(present, candidates, side="left") / len(present)
+    false = 1 - np.searchsorted(absent, candidates, side="left") / len(absent)
+    best = np.flatnonzero(true - false >= (true - false).max() - 1e-12)
+    low = candidates[best].min()
+    below = absent[absent < low]
+    # half way to the highest background score, so that neither side sits on the line
+    return float((low + below[-1]) / 2 if len(below) else low)

@@ -1,0 +1,58 @@
+"""The smallest network and data that a training test can use."""
+
+import keras
+import numpy as np
+
+from keras_pose import codecs, models, skeletons
+from keras_pose.models.network import PoseNetwork
+
+CHAIN = skeletons.Skeleton("chain", ("left_a", "b", "right_a"), ((0, 1), (1, 2)))
+
+
+def TinyPose(skeleton=CHAIN, input_size=(16, 16), width=4, kind="gaussian", drop=0.0):
+    """A convolution, BN and a head: every kind of variable that a state must hold."""
+    skeleton = skeletons.get(skeleton)
+    codec = codecs.from_dict(
+        {"kind": kind, "input_size": input_size, "map_size": input_size, "sigma": 2.0}
+    )
+    image = keras.Input((*input_size, 3), name="image")
+    x = keras.layers.Rescaling(1 / 127.5, -1.0)(image)
+    x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+    x = keras.layers.ReLU(6.0)(keras.layers.BatchNormalization(momentum=0.9)(x))
+    if drop:
+        x = keras.layers.Dropout(drop)(x)
+    coarse = keras.layers.AveragePooling2D(2)(x)
+    coarse = keras.layers.Conv2D(skeleton.count, 1, dtype="float32")(coarse)
+    maps = keras.layers.Conv2D(skeleton.count, 3, padding="same", dtype="float32")(x)
+    return PoseNetwork(
+        image,
+        {"coarse": coarse, "heatmaps": maps},
+        skeleton=skeleton,
+        codec=codec,
+        builder="TinyPose",
+        arguments={
+            "skeleton": skeleton.to_dict(), "input_size": list(input_size), "width": width,
+            "kind": kind, "drop": drop,
+        },
+    )  # fmt: skip
+
+
+models.TinyPose = TinyPose  # so that a saved file finds its builder
+
+
+def batch(size=4, input_size=16, seed=0):
+    """(x, y) as keras_pose.data.batches.Loader gives them, with a person in every crop."""
+    rng = np.random.default_rng(seed)
+    matrix = np.tile(np.eye(3, dtype=np.float32)[:2], (size, 1, 1))
+    matrix[:, :, 2] = 2.0
+    x = {
+        "patch": rng.integers(0, 256, (size, input_size + 4, input_size + 4, 3)).astype(np.uint8),
+        "matrix": matrix,
+        "color": np.tile(np.array([[[1.0] * 3, [0.0] * 3]], np.float32), (size, 1, 1)),
+    }
+    y = {
+        "keypoints": rng.random((size, 3, 2)).astype(np.float32),
+        "visible": np.ones((size, 3), np.float32),
+        "person": np.ones(size, np.float32),
+    }
+    return x, y
