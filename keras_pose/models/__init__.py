@@ -1,0 +1,6 @@
+"""Networks: functions named after their papers, each returning a PoseNetwork."""
+
+from keras_pose.models.network import PREDICTION, PoseNetwork, load
+from keras_pose.models.repose import RePose
+
+__all__ = ["PREDICTION", "PoseNetwork", "RePose", "load"]
