@@ -1,0 +1,98 @@
+"""Poses on pictures: quick enough for every frame of a video on a small computer.
+
+Pictures are RGB uint8 (H, W, 3). Lines are drawn without anti-aliasing and one colour at a time,
+because a call costs as much as several bones.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from keras_pose.errors import PoseError
+from keras_pose.results import Pose
+from keras_pose.runtime.crop import GREY
+from keras_pose.skeletons import Skeleton
+
+_ACROSS = (255, 255, 255)  # bones from one side to the other
+_FAR = 10_000  # px; beyond it OpenCV's fixed-point arithmetic overflows
+
+
+def draw(
+    image: np.ndarray,
+    pose: Pose,
+    skeleton: Skeleton,
+    threshold: float = 0.3,
+    thickness: int | None = None,
+) -> np.ndarray:
+    """Draws the confident part of a pose into the picture, and returns the picture.
+
+    A key point is drawn when its score reaches `threshold`, a bone when both ends do, in the
+    colours of the skeleton's sides. thickness: px, or None for one that fits the picture.
+    """
+    if thickness is None:
+        thickness = max(1, round(min(image.shape[:2]) / 300))
+    bones, dots = _groups(skeleton)
+    shown = pose.scores >= threshold
+    points = np.rint(np.clip(pose.keypoints, -_FAR, _FAR)).astype(np.int32)
+    for color, ends in bones:
+        kept = ends[shown[ends].all(axis=1)]
+        if len(kept):
+            cv2.polylines(image, points[kept], False, color, thickness)
+    for color, index in dots:
+        kept = index[shown[index[:, 0]]]
+        if len(kept):  # a line of no length is a dot
+            cv2.polylines(image, points[kept], False, color, 2 * thickness + 1)
+    return image
+
+
+@functools.lru_cache(maxsize=8)
+def _groups(skeleton):
+    """Bones as [(colour, (n, 2) ends)] and key points likewise, each point as a bone to itself."""
+    bones, dots = {}, {}
+    for ends in skeleton.edges:
+        sides = [e for e in ends if skeleton.mirror[e] != e] or [ends[0]]
+        colors = {skeleton.colors[e] for e in sides}
+        bones.setdefault(colors.pop() if len(colors) == 1 else _ACROSS, []).append(ends)
+    for i, color in enumerate(skeleton.colors):
+        dots.setdefault(color, []).append((i, i))
+    return [[(c, np.array(e)) for c, e in group.items()] for group in (bones, dots)]
+
+
+def caption(image: np.ndarray, text: str) -> np.ndarray:
+    """Writes a line of text into the upper left corner of the picture, and returns the picture."""
+    scale = max(0.4, min(image.shape[:2]) / 900)
+    thick = max(1, round(2 * scale))
+    place = (round(8 * scale), round(26 * scale))
+    for color, width in (((0, 0, 0), thick + 2), ((255, 255, 255), thick)):
+        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, width)
+    return image
+
+
+def contact_sheet(
+    images: Sequence[np.ndarray], columns: int = 4, cell: tuple[int, int] = (256, 256), gap: int = 4
+) -> np.ndarray:
+    """Pictures side by side, each scaled to fit its cell, in reading order.
+
+    images: RGB uint8 of any sizes, at least one; cell: (H, W) px; gap: grey px between cells.
+    """
+    if not len(images) or columns < 1:
+        raise PoseError(
+            "at least one picture and one column",
+            f"{len(images)} pictures and {columns} columns",
+            "Pass the pictures to show.",
+        )
+    columns = min(columns, len(images))
+    rows = math.ceil(len(images) / columns)
+    height, width = cell[0] + gap, cell[1] + gap
+    sheet = np.full((rows * height + gap, columns * width + gap, 3), GREY, np.uint8)
+    for i, image in enumerate(images):
+        scale = min(cell[0] / image.shape[0], cell[1] / image.shape[1])
+        h, w = (max(1, round(n * scale)) for n in image.shape[:2])
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        y = gap + i // columns * height + (cell[0] - h) // 2
+        x = gap + i % columns * width + (cell[1] - w) // 2
+        sheet[y : y + h, x : x + w] = cv2.resize(image, (w, h), interpolation=method)
+    return sheet

@@ -1,0 +1,171 @@
+"""One person through a video: a crop that follows the pose, and a search when there is none.
+
+While a person is followed, every frame costs one network run, on the crop around the last pose
+(two in every fifth frame while key points are missing).
+Otherwise each frame spends a small budget of runs on the search plan (keras_pose.runtime.search);
+whoever is found is looked at again in a crop around the first pose, and shown only when this
+second pass is confident and agrees with the first.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from keras_pose import geometry
+from keras_pose.metadata import Metadata
+from keras_pose.results import Pose
+from keras_pose.runtime import search
+from keras_pose.runtime.smoothing import OneEuro
+
+_WIDER_EVERY = 5  # frames between two wider looks for missing key points
+_PASSES = 3  # looks at one suspect before the search goes on
+_SHRINK, _GROW = 0.9, 1.5  # most that the crop's size may change from one frame to the next
+
+
+class Estimator(Protocol):
+    """What a tracker needs of an estimator: keras_pose.runtime.estimator.PoseEstimator has it."""
+
+    metadata: Metadata
+
+    def __call__(self, image: np.ndarray, box=None) -> Pose: ...
+
+
+class PoseTracker:
+    """Follows one person from frame to frame.
+
+    estimator: called with (picture, box); its metadata gives input size, margin and threshold.
+    threshold: the person score (mean over key points) below which nothing is shown; None takes
+        the metadata's. A new person needs `start` times as much, a first glance `glance` times.
+    margin: the crop around a followed person, of the extent, above the metadata's margin because
+        people move between frames. budget: network runs per frame while searching, at least 2.
+    patience: frames that a followed person may fail before the search begins.
+    smoothing: called with (keypoints, scores, seconds, size); None takes OneEuro, False nothing.
+    """
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        threshold: float | None = None,
+        start: float = 1.2,
+        glance: float = search.GLANCE,
+        margin: float = 1.1,
+        budget: int = 4,
+        patience: int = 3,
+        smoothing: Callable | bool | None = None,
+    ):
+        described = estimator.metadata
+        self.estimator, self.input_size = estimator, described.input_size
+        self.threshold = described.threshold if threshold is None else threshold
+        self.start, self.glance = min(start * self.threshold, 0.95), glance * self.threshold
+        self.margin = margin * described.crop_margin
+        self.budget, self.patience = max(int(budget), 2), patience
+        if smoothing is None:
+            smoothing = OneEuro(confident=max(self.threshold, 1e-3))
+        self.smoothing = smoothing or None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the person and begins the search anew, as for another video."""
+        self._box = None  # the crop of the followed person
+        self._suspect, self._looks = None, 0
+        self._place, self._misses = None, 0
+        self._plan, self._next, self._size = [], 0, None
+        if self.smoothing:
+            self.smoothing.reset()
+
+    @property
+    def following(self) -> bool:
+        """Whether a person was seen in the last frames."""
+        return self._box is not None
+
+    def update(self, image: np.ndarray, seconds: float) -> Pose | None:
+        """The person's pose in this frame, or None where nobody is seen.
+
+        image: (H, W, 3) RGB uint8; seconds: the frame's time, growing.
+        """
+        if self._size != image.shape[:2]:
+            self.reset()
+            self._size = image.shape[:2]
+            self._plan = search.plan(self._size, self.input_size)
+        pose = self._search(image) if self._box is None else self._follow(image)
+        if pose is None:
+            return None
+        extent = search.person_extent(pose, self.threshold)
+        self._box = self._crop(extent)
+        if self.smoothing:
+            size = max(extent[2], extent[3])
+            pose.keypoints = self.smoothing(pose.keypoints, pose.scores, seconds, size)
+        return pose
+
+    def _follow(self, image):
+        pose = self.estimator(image, self._box)
+        # half of the last frames' confidence, so that one blurred frame does not end it
+        self._confidence += 0.5 * (pose.score - self._confidence)
+        if self._confidence >= self.threshold and search.plausible(pose, self.threshold, True):
+            self._misses = 0
+            if self._followed % _WIDER_EVERY == 0:
+                pose = search.complete(self.estimator, image, pose, self.threshold)
+            self._followed += 1
+            return pose
+        self._misses += 1
+        if self._misses > self.patience or self._confidence < self.glance:
+            place = self._box
+            self._lose()
+            self._place = place
+        return None
+
+    def _lose(self):
+        """Gives the person up; the search begins with the whole frame."""
+        self._box, self._suspect, self._place = None, None, None
+        self._misses, self._looks, self._next = 0, 0, 0
+        if self.smoothing:
+            self.smoothing.reset()
+
+    def _search(self, image):
+        for _ in range(self.budget):
+            if self._suspect is None:
+                self._glance(image)
+            elif (pose := self._look_again(image)) is not None:
+                self._confidence, self._followed = pose.score, 0
+                self._suspect = self._place = None
+                self._misses = 0
+                return pose
+        return None
+
+    def _glance(self, image):
+        """One box of the plan; a likely person becomes the suspect."""
+        if self._place is not None:  # where the last one was lost
+            box, self._place = self._place, None
+        else:
+            box = self._plan[self._next % len(self._plan)]
+            self._next += 1
+        pose = self.estimator(image, box)
+        if pose.score >= self.glance and search.plausible(pose, self.glance):
+            self._suspect, self._looks = pose, 1
+
+    def _look_again(self, image):
+        """The suspect in a crop of its own; returned when confident and the same person."""
+        first = self._suspect
+        self._looks += 1
+        pose = self.estimator(image, self._crop(search.person_extent(first, self.glance)))
+        likely = pose.score >= self.glance and search.plausible(pose, self.glance, True)
+        self._suspect = pose if likely and self._looks < _PASSES else None
+        if (
+            pose.score >= self.start
+            and search.plausible(pose, self.threshold, True)
+            and search.agree(first, pose, self.glance)
+        ):
+            return pose
+        return None
+
+    def _crop(self, extent):
+        """The crop around a person's extent; a followed person's changes in size only slowly."""
+        box = geometry.crop_box(extent, self.input_size, self.margin)
+        if self._box is None:
+            return box
+        change = box[3] / self._box[3]
+        kept = min(max(change, _SHRINK), _GROW) / change
+        if kept == 1.0:
+            return box
+        return np.concatenate([box[:2] + box[2:] * (1.0 - kept) / 2, box[2:] * kept])
