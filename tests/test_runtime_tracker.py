@@ -148,7 +148,7 @@ def test_legs_that_come_into_view_are_found_again():
     before = _walk(tracker, oracle, [person] * 40)
     assert before[-1][0].box[3] < 500  # the crop has closed in on what was seen
     oracle.hidden = ()
-    pose, _ = _walk(tracker, oracle, [person] * 15, 40 / FPS)[-1]
+    pose, _ = _walk(tracker, oracle, [person] * 24, 40 / FPS)[-1]
     assert np.abs(pose.keypoints - person).max() < 50 and pose.scores.min() > 0.4
 
 

@@ -1,7 +1,7 @@
 """One person through a video: a crop that follows the pose, and a search when there is none.
 
 While a person is followed, every frame costs one network run, on the crop around the last pose
-(two in every fifth frame while key points are missing).
+(two in every eighth frame while key points are missing).
 Otherwise each frame spends a small budget of runs on the search plan (keras_pose.runtime.search);
 whoever is found is looked at again in a crop around the first pose, and shown only when this
 second pass is confident and agrees with the first.
@@ -18,7 +18,7 @@ from keras_pose.results import Pose
 from keras_pose.runtime import search
 from keras_pose.runtime.smoothing import OneEuro
 
-_WIDER_EVERY = 5  # frames between two wider looks for missing key points
+_WIDER_EVERY = 8  # frames between two wider looks for missing key points
 _PASSES = 3  # looks at one suspect before the search goes on
 _SHRINK, _GROW = 0.9, 1.5  # most that the crop's size may change from one frame to the next
 
