@@ -11,7 +11,7 @@ import numpy as np
 from keras_pose.errors import PoseError
 
 UPPER, LOWER = 1, -1  # values of Draw.half
-_PLACES = 32  # candidate boxes for a crop without anyone
+_PLACES = 64  # candidate boxes for a crop without anyone
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from keras_pose import geometry
 from keras_pose.data import patches
 from keras_pose.data.augment import Augment, Draw, draw
 from keras_pose.errors import PoseError
-from keras_pose.runtime.crop import cut
+from keras_pose.runtime.crop import GREY, cut
 
 _AS_IT_IS = Draw()
 _SMALLER_IN_DECODER = {".jpg", ".jpeg"}
@@ -110,7 +110,7 @@ class Loader:
         chosen = self.order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
         count, joints, side = len(chosen), self.reader.skeleton.count, self.patch_size
         x = {
-            "patch": np.empty((count, side, side, 3), np.uint8),
+            "patch": np.full((count, side, side, 3), GREY[0], np.uint8),
             "matrix": np.empty((count, 2, 3), np.float32),
             "color": np.empty((count, 2, 3), np.float32),
         }
@@ -128,14 +128,15 @@ class Loader:
         if self.augment is not None:
             drawn = draw(self.augment, self.seed, epoch, index)
         sample, view, image, factor = self._readable(index, drawn)
-        box, matrix, back = patches.frames(view, drawn, self.input_size, self.patch_size)
-        side = (self.patch_size, self.patch_size)
-        x["patch"][row], _ = cut(image, patches.reduced(box, factor), side)
+        # without augmentation the input itself is cut, to the last bit what a runtime would see
+        size = (self.patch_size,) * 2 if self.augment else self.input_size
+        box, matrix, back = patches.frames(view, drawn, self.input_size, size)
+        x["patch"][row, : size[0], : size[1]], _ = cut(image, patches.reduced(box, factor), size)
         x["matrix"][row] = matrix
         x["color"][row] = drawn.gain, drawn.offset
         y["person"][row] = view.person
         if view.person:
-            to_input = geometry.compose(back, geometry.box_to_size(box, side))
+            to_input = geometry.compose(back, geometry.box_to_size(box, size))
             y["keypoints"][row], y["visible"][row] = self._points(sample, drawn, to_input)
 
     def _readable(self, index, drawn):

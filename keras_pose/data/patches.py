@@ -14,8 +14,9 @@ from keras_pose.data.augment import UPPER, Draw
 from keras_pose.data.sample import Sample
 
 _FEWEST = 3  # visible joints that make a half body
-_SIZES = (0.35, 1.0)  # of a crop without anyone, in crops of the person
-_INSIDE = 0.4  # share of such a crop that lies in the picture, at least
+_SIZES = (0.4, 1.0)  # of a crop without anyone, in crops of the person
+_INSIDE = 0.5  # share of such a crop that lies in the picture, at least
+_BEYOND, _HIDDEN = 0.1, 0.5  # what bodies reach beyond their joints, and when all are hidden
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,8 @@ def _half_extent(sample, draw, skeleton):
 def background_view(sample: Sample, draw: Draw, input_size, margin, picture_size) -> View | None:
     """A crop of the same picture in which nobody is known to be, None when none was found.
 
-    draw.places: (N, 3) uniform numbers, candidates of size, x and y; the first that fits is taken.
+    draw.places: (N, 3) uniform numbers, candidates of size, x and y. The largest that fits is
+    taken, because smaller ones are blurred by enlarging, which would tell them from people.
     picture_size: (H, W). Crops may leave the picture, as crops of persons do.
     """
     crop = geometry.crop_box(sample.box, input_size, margin)
@@ -76,13 +78,14 @@ def background_view(sample: Sample, draw: Draw, input_size, margin, picture_size
     reach = np.abs([[np.cos(turn), np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     half = sizes @ reach / 2
     people = np.concatenate([sample.people, sample.box[None]])
-    grown = 0.1 * people[:, 2:].max(axis=1, keepdims=True)  # hands and hair reach beyond joints
+    beyond = _BEYOND + _HIDDEN * (1 - sample.visible.mean())
+    grown = beyond * people[:, 2:].max(axis=1, keepdims=True)
     first, last = people[:, :2] - grown, people[:, :2] + people[:, 2:] + grown
     apart = (centres[:, None] + half[:, None] < first) | (centres[:, None] - half[:, None] > last)
     good &= apart.any(axis=-1).all(axis=-1)
     if not good.any():
         return None
-    chosen = int(np.argmax(good))
+    chosen = int(np.argmax(good * sizes[:, 0]))
     return View(centres[chosen], input_size[0] / sizes[chosen, 1], person=False)
 
 
@@ -102,21 +105,21 @@ def reduced(box, factor: int) -> np.ndarray:
     return np.array([(x + 0.5) / factor - 0.5, (y + 0.5) / factor - 0.5, w / factor, h / factor])
 
 
-def frames(view: View, draw: Draw, input_size, side: int):
+def frames(view: View, draw: Draw, input_size, patch_size):
     """Where the patch lies in the picture, and how the input lies in the patch.
 
-    Returns the patch's box (x, y, w, h) in the picture and the (2, 3) maps INPUT -> PATCH and back.
+    Both sizes are (H, W). Returns the patch's box (x, y, w, h) in the picture and the (2, 3) maps
+    INPUT -> PATCH and back.
     """
-    height, width = input_size
-    middle = np.array([(width - 1) / 2, (height - 1) / 2])
+    size, patch = np.array(input_size[::-1]), np.array(patch_size[::-1])
+    middle = (size - 1) / 2
     # whole pixels between input and patch, so that an input that is not turned is not blurred
-    target = middle + ((side - width) // 2, (side - height) // 2)
-    length = side / view.scale
-    corner = view.centre - (target + 0.5) / view.scale
+    target = middle + (patch - size) // 2
     back = geometry.similarity(target, 1.0, draw.degrees, middle, draw.flip)
     turn = back[:, :2].T  # a turn's inverse
+    corner = view.centre - (target + 0.5) / view.scale
     return (
-        np.array([corner[0], corner[1], length, length]),
+        np.concatenate([corner, patch / view.scale]),
         np.column_stack([turn, target - turn @ middle]),
         back,
     )

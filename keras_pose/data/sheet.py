@@ -1,0 +1,54 @@
+"""A sheet of what the network is shown, with its targets drawn: the first thing to look at."""
+
+import cv2
+import numpy as np
+
+from keras_pose import geometry
+from keras_pose.data.batches import Loader
+from keras_pose.results import Pose
+from keras_pose.runtime.crop import GREY
+from keras_pose.runtime.drawing import contact_sheet, draw
+
+_TILE = 256  # least height of one picture on the sheet
+
+
+def inputs(x, size) -> np.ndarray:
+    """The network's inputs as uint8 (B, H, W, 3): the same warp and colours as in training."""
+    height, width = size
+    pictures = []
+    for patch, matrix, (gain, offset) in zip(x["patch"], x["matrix"], x["color"], strict=True):
+        warped = cv2.warpAffine(
+            patch,
+            matrix.astype(np.float64),
+            (width, height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderValue=GREY,
+        )
+        pictures.append(np.clip(warped * gain + offset, 0, 255).astype(np.uint8))
+    return np.stack(pictures)
+
+
+def sheet(loader: Loader, count: int = 24, columns: int = 6, epoch: int = 0) -> np.ndarray:
+    """The first `count` samples of an epoch, augmented, with key points and bones drawn.
+
+    Only points that count in the loss are drawn; crops without anyone have a red frame.
+    Returns RGB uint8.
+    """
+    tiles = []
+    for step in range(loader.steps):
+        x, y = loader.batch(epoch, step)
+        for i, picture in enumerate(inputs(x, loader.input_size)):
+            tiles.append(_tile(picture, {k: v[i] for k, v in y.items()}, loader.reader.skeleton))
+        if len(tiles) >= count:
+            break
+    return contact_sheet(tiles[:count], columns, tiles[0].shape[:2])
+
+
+def _tile(picture, y, skeleton):
+    """One picture, enlarged by a whole factor so that the points can be told apart."""
+    factor = max(1, -(-_TILE // picture.shape[0]))
+    picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    if not y["person"]:
+        return cv2.rectangle(picture, (0, 0), picture.shape[1::-1], (255, 0, 0), 6)
+    points = geometry.denormalise(y["keypoints"], picture.shape[:2])
+    return draw(picture, Pose(points, y["visible"]), skeleton, threshold=0.5)

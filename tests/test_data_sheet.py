@@ -1,0 +1,51 @@
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ROOT
+from dots import DotsReader, write
+
+from keras_pose.data import Augment, Loader
+from keras_pose.data.sheet import inputs, sheet
+
+sys.path.insert(0, str(ROOT / "train"))
+
+
+def test_colours_are_applied_after_the_warp():
+    loader = Loader(DotsReader(4), (64, 64), 4, Augment(color=0.3))
+    x, _ = loader.batch(0, 0)
+    plain = inputs({**x, "color": np.tile([[[1.0] * 3, [0.0] * 3]], (4, 1, 1))}, (64, 64))
+    gain, offset = x["color"][:, :1, None], x["color"][:, 1:, None]
+    assert np.array_equal(
+        inputs(x, (64, 64)), np.clip(plain * gain + offset, 0, 255).astype(np.uint8)
+    )
+
+
+def test_a_sheet_shows_points_and_marks_empty_crops():
+    drawn = sheet(Loader(DotsReader(6), (128, 128), 6), count=6, columns=3)
+    assert drawn.shape[1] > drawn.shape[0] > 256
+    orange = (np.abs(drawn.astype(int) - (255, 128, 0)).max(axis=-1) < 20).sum()
+    assert orange > 100  # bones of the right side
+    wide = DotsReader(6, size=(400, 1200), region=(300, 340))
+    empty = Loader(wide, (64, 64), 6, Augment(background=1.0, color=0.0))
+    red = (sheet(empty, count=6, columns=3) == (255, 0, 0)).all(axis=-1).sum()
+    assert red > 4 * 200
+
+
+def test_browse_writes_a_sheet_and_refuses_in_three_lines(tmp_path, capsys):
+    import browse
+
+    data = write(DotsReader(5), tmp_path / "data")
+    out = tmp_path / "new" / "sheet.png"
+    arguments = ["repose_lsp", "--data", str(data), "--count", "4"]
+    browse.main([*arguments, "--out", str(out), "--set", "augment.zoom_out=1.0"])
+    assert cv2.imread(str(out)).std() > 5 and "5 persons" in capsys.readouterr().out
+    small = cv2.imread(str(out))
+    browse.main([*arguments, "--out", str(out)])
+    assert not np.array_equal(small, cv2.imread(str(out)))
+    for wrong in (["--set", "augment.zoomout=1"], ["--out", str(tmp_path / "sheet.unknown")]):
+        with pytest.raises(SystemExit) as stop:
+            browse.main([*arguments, *wrong])
+        assert stop.value.code == 2
+        assert capsys.readouterr().err.count("\n") == 3
