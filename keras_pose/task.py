@@ -25,6 +25,9 @@ class PoseTask(keras.Model):
         self.network = network
         # the warp has no XLA kernel, and Keras would choose XLA by itself on a single GPU
         self.supports_jit = keras.backend.backend() != "tensorflow"
+        # it has no weights of its own; unbuilt, `fit` would use up a batch to find that out, and a
+        # resumed run would see its data shifted by one
+        self.built = True
 
     def images(self, x):
         """The network's input: (B, H, W, 3) float32 RGB 0..255."""

@@ -1,0 +1,212 @@
+"""Scores of a predictor on labelled pictures: PCK per joint and side, PCKh, and presence.
+
+A predictor is a function from patches (B, H, W, 3) uint8 RGB, the persons' crops at the network's
+input size, to key points (B, K, 2) in pixels of the patch and scores (B, K).
+"""
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+from tqdm import tqdm
+
+from keras_pose import geometry, metrics
+from keras_pose.data.augment import Augment
+from keras_pose.data.subset import Subset
+from keras_pose.errors import PoseError
+from keras_pose.runtime import crop
+
+BATCH = 32
+_PRESENCE = Augment(scale=(0.4, 1.0), rotate=0.0, shift=0.1, flip=0.0, color=0.0)
+
+
+def of_network(network):
+    """The predictor of a PoseNetwork (.keras), compiled once for all its batches."""
+    model = network.inference()
+
+    def predict(patches):
+        maps = np.asarray(model.predict_on_batch(patches.astype(np.float32)))
+        keypoints, scores = network.codec.decode(maps)
+        return geometry.denormalise(keypoints, network.input_size), scores
+
+    return predict
+
+
+def of_estimator(estimator):
+    """The predictor of a runtime.PoseEstimator (.tflite), one patch at a time."""
+
+    def predict(patches):
+        results = [estimator.predict_patch(patch) for patch in patches]
+        return np.stack([r[0] for r in results]), np.stack([r[1] for r in results])
+
+    return predict
+
+
+def open_model(path):
+    """Opens a .keras or a .tflite: (predictor, skeleton, input size, crop margin)."""
+    if str(path).endswith(".tflite"):
+        from keras_pose.runtime import PoseEstimator
+
+        estimator = PoseEstimator(path, threads=os.cpu_count() or 1)
+        about = estimator.metadata
+        return of_estimator(estimator), about.skeleton, about.input_size, about.crop_margin
+    from keras_pose.models import network
+
+    model = network.load(path)
+    margin = model.notes.get("crop_margin", 1.25)
+    return of_network(model), model.skeleton, model.input_size, margin
+
+
+def check_skeleton(model, data, path):
+    """Refuses a model whose key points are not the data's."""
+    if model.keypoints != data.keypoints:
+        raise PoseError(
+            f"a model of the data's {data.count} key points ({data.name})",
+            f"{path} with {model.count} ({model.name})",
+            "Use data with the skeleton that the model was trained on.",
+        )
+
+
+def flipping(predict, skeleton):
+    """The flip test: every patch is seen twice, once mirrored, and the two answers are averaged.
+
+    The average is weighted by score. It works on key points, so it is the same for every model.
+    """
+    mirror = list(skeleton.mirror)
+
+    def both(patches):
+        points, scores = predict(patches)
+        turned, other = predict(np.ascontiguousarray(patches[:, :, ::-1]))
+        turned, other = turned[:, mirror].copy(), other[:, mirror]
+        turned[..., 0] = patches.shape[2] - 1 - turned[..., 0]
+        weight = (scores / np.maximum(scores + other, 1e-9))[..., None]
+        return weight * points + (1 - weight) * turned, (scores + other) / 2
+
+    return both
+
+
+@dataclasses.dataclass
+class Report:
+    """Scores in percent. tables: {"pck@0.2": {"mean": .., "left": .., "<key point>": ..}, ..}.
+
+    persons: how many were scored; left_out: those without the joints that give a reference
+    length; presence: AUC in 0..1, NaN when not measured; threshold: the person score that best
+    tells persons from background.
+    """
+
+    tables: dict
+    persons: int
+    left_out: int
+    presence: float = float("nan")
+    threshold: float = float("nan")
+
+    def mean(self, name="pck@0.2") -> float:
+        return self.tables[name]["mean"]
+
+    def summary(self) -> dict:
+        """The headline figures as plain numbers, None for what was not measured."""
+        values = {name: table["mean"] for name, table in self.tables.items()}
+        values |= {"presence_auc": self.presence, "threshold": self.threshold}
+        return {k: None if np.isnan(v) else round(v, 4) for k, v in values.items()}
+
+    def to_json(self) -> str:
+        tables = {
+            name: {k: None if np.isnan(v) else round(v, 2) for k, v in table.items()}
+            for name, table in self.tables.items()
+        }
+        counts = {"persons": self.persons, "left_out": self.left_out}
+        return json.dumps({**counts, **self.summary(), "tables": tables}, indent=1)
+
+    def table(self) -> str:
+        """Text: one row per joint, one column per metric."""
+        names = list(self.tables)
+        lines = [f"{'':16}" + "".join(f"{n:>12}" for n in names)]
+        for row in self.tables[names[0]]:
+            cells = "".join(f"{self.tables[n][row]:12.1f}" for n in names)
+            lines.append(f"{row:16}{cells}")
+        lines.append(f"{self.persons} persons, {self.left_out} left out (no reference length)")
+        if not np.isnan(self.presence):
+            lines.append(
+                f"presence AUC {self.presence:.3f}, best threshold of the person score "
+                f"{self.threshold:.2f}"
+            )
+        return "\n".join(lines)
+
+
+def evaluate(predict, reader, input_size, crop_margin=1.25, limit=0, flip=False, presence=False,
+             progress=False):  # fmt: skip
+    """Runs a predictor over a reader's persons and scores it.
+
+    reader: keras_pose.data reader; input_size: (H, W); limit: at most so many persons, evenly
+    spread, 0 for all; flip: use the flip test; presence: also score crops with a person (down to
+    0.4 of the crop) against background crops of the same pictures.
+    Raises PoseError when nothing can be scored.
+    """
+    if flip:
+        predict = flipping(predict, reader.skeleton)
+    chosen = Subset(reader, limit).samples
+    predicted, truth, visible = [], [], []
+    starts = range(0, len(chosen), BATCH)
+    for start in tqdm(starts, "scoring", disable=not progress):
+        patches, maps, kept = [], [], []
+        for sample in chosen[start : start + BATCH]:
+            box = geometry.crop_box(sample.box, input_size, crop_margin)
+            try:
+                image = reader.image(sample)
+            except PoseError as error:
+                reader.skips.add(sample.name, str(error))
+                continue
+            patch, matrix = crop.cut(image, box, input_size)
+            patches.append(patch)
+            maps.append(geometry.invert(matrix))
+            kept.append(sample)
+        if not kept:
+            continue
+        points, _ = predict(np.stack(patches))
+        predicted += [geometry.apply(m, p) for m, p in zip(maps, points, strict=True)]
+        truth += [s.keypoints for s in kept]
+        visible += [s.visible for s in kept]
+    if not truth:
+        raise PoseError(
+            "at least one readable person", reader.skips.summary(), "Check the data folder."
+        )
+    report = _score(np.stack(predicted), np.stack(truth), np.stack(visible), reader.skeleton)
+    if presence:
+        report.presence, report.threshold = measure_presence(predict, reader, input_size, limit)
+    return report
+
+
+def _score(predicted, truth, visible, skeleton):
+    reference = metrics.torso(truth, visible, skeleton)
+    table = {
+        f"pck@{t}": metrics.pck(predicted, truth, visible, reference, t, skeleton)
+        for t in (0.2, 0.1)
+    }
+    heads = metrics.head(truth, visible, skeleton)
+    if heads is not None:
+        table["pckh@0.5"] = metrics.pck(predicted, truth, visible, heads, 0.5, skeleton)
+    return Report(table, len(truth), int(np.isnan(reference).sum()))
+
+
+def measure_presence(predict, reader, input_size, limit=0, seed=0):
+    """(AUC, best threshold) of the person score, see metrics.presence."""
+    from keras_pose.data import sheet
+    from keras_pose.data.batches import Loader
+
+    scores = {}
+    for person in (1, 0):
+        augment = dataclasses.replace(_PRESENCE, background=1.0 - person)
+        loader = Loader(reader, input_size, BATCH, augment=augment, seed=seed, shuffle=False)
+        scores[person] = []
+        for step in range(loader.steps):
+            x, y = loader.batch(0, step)
+            right = y["person"] == person  # a picture without free background gives a person crop
+            if right.any():
+                patches = sheet.inputs(x, input_size)[right]
+                scores[person] += predict(patches)[1].mean(axis=1).tolist()
+            if 0 < limit <= len(scores[person]):
+                break
+    if not scores[0] or not scores[1]:
+        return float("nan"), float("nan")
+    return metrics.auc(scores[1], scores[0]), metrics.threshold(scores[1], scores[0])

@@ -1,0 +1,63 @@
+"""What a run leaves for people: a CSV log, a learning curve and TensorBoard events."""
+
+import csv
+import os
+from pathlib import Path
+
+
+class History:
+    """One row per epoch, in memory and in `out`/log.csv.
+
+    rows: earlier rows of a resumed run; the file is rewritten from them.
+    """
+
+    def __init__(self, out, rows=()):
+        self.out, self.rows = Path(out), list(rows)
+        self._board = _board(self.out)
+
+    def add(self, row: dict):
+        self.rows.append(row)
+        self._write()
+        if self._board is not None:
+            for key, value in row.items():
+                if key not in ("epoch", "step"):
+                    self._board.add_scalar(key, float(value), int(row["step"]))
+            self._board.flush()
+
+    def _write(self):
+        part = self.out / "log.csv.part"
+        with open(part, "w", newline="") as file:
+            writer = csv.DictWriter(file, list(self.rows[0]))
+            writer.writeheader()
+            writer.writerows(self.rows)
+        os.replace(part, self.out / "log.csv")
+
+    def curve(self):
+        """Draws `out`/curve.png: the training loss, and the validation metrics in percent."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        if not self.rows:
+            return
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        FigureCanvasAgg(figure)
+        left = figure.add_subplot(xlabel="epoch", ylabel="training loss")
+        right = left.twinx()
+        right.set_ylabel("validation, %")
+        right.set_ylim(0, 100)
+        epochs = [row["epoch"] for row in self.rows]
+        lines = left.plot(epochs, [row["loss"] for row in self.rows], "C7.-", label="loss")
+        for color, key in enumerate(k for k in self.rows[0] if k.startswith("pck")):
+            lines += right.plot(epochs, [r[key] for r in self.rows], f"C{color}.-", label=key)
+        left.legend(lines, [line.get_label() for line in lines], loc="center right")
+        left.grid(alpha=0.3)
+        figure.savefig(self.out / "curve.png", dpi=120)
+
+
+def _board(out):
+    try:
+        from tensorboard.summary import Writer
+    except ImportError:
+        print("tensorboard is not installed: no events are written (pip install tensorboard)")
+        return None
+    return Writer(str(out / "tensorboard"))

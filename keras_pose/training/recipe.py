@@ -1,0 +1,174 @@
+"""Recipes: everything a training run depends on, as typed and frozen dataclasses.
+
+A recipe is a Python file in train/recipes/ that binds `recipe`; its header gives the command, the
+expected time and the expected metric. `--set a.b=value` replaces single values.
+"""
+
+import ast
+import dataclasses
+import difflib
+import inspect
+import runpy
+from pathlib import Path
+
+from keras_pose.data.augment import Augment
+from keras_pose.errors import PoseError
+
+FOLDER = Path(__file__).resolve().parents[2] / "train" / "recipes"
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """What moves the weights.
+
+    name: "adam" or "adamw"; rate: peak learning rate; warmup: steps of linear rise to it;
+    schedule: "cosine" (to `final` times the rate), "steps" or "constant"; boundaries and factors:
+    for "steps", fractions of the run at which the rate becomes the peak times the factor;
+    decay: AdamW's weight decay (kernels only); clip: largest global norm of a gradient, 0 for none.
+    """
+
+    name: str = "adamw"
+    rate: float = 1e-3
+    warmup: int = 100
+    schedule: str = "cosine"
+    final: float = 0.01
+    boundaries: tuple = ()
+    factors: tuple = ()
+    decay: float = 1e-4
+    clip: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A training run.
+
+    builder: a function of keras_pose.models; network: its arguments (the skeleton comes from the
+    data); data: what --data defaults to; precision: Keras dtype policy; ema: decay of the averaged
+    weights that are evaluated and exported, updated every `ema_every` steps; save_every: steps
+    between states for --resume; samples, validate: how many training and validation persons are
+    used, 0 for all; workers: threads that prepare batches; deterministic: ask TensorFlow for
+    bit-equal runs, at some cost in speed.
+    """
+
+    builder: str
+    network: dict
+    data: str = ""
+    augment: Augment = dataclasses.field(default_factory=Augment)
+    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
+    epochs: int = 10
+    batch_size: int = 32
+    seed: int = 0
+    precision: str = "float32"
+    ema: float = 0.999
+    ema_every: int = 4
+    save_every: int = 200
+    samples: int = 0
+    validate: int = 0
+    crop_margin: float = 1.25
+    workers: int = 2
+    deterministic: bool = False
+    name: str = ""
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(H, W), from the builder's arguments or its own default."""
+        default = inspect.signature(_builder(self.builder)).parameters["input_size"].default
+        return tuple(self.network.get("input_size", default))
+
+    def build(self, skeleton):
+        """The recipe's network for a skeleton, under the current dtype policy."""
+        return _builder(self.builder)(skeleton=skeleton, **self.network)
+
+    def smoke(self) -> "Recipe":
+        """The same code path in two minutes: few samples, two epochs, small batches."""
+        batch = min(self.batch_size, 8)
+        optimizer = dataclasses.replace(self.optimizer, warmup=2)
+        return dataclasses.replace(
+            self, epochs=2, batch_size=batch, samples=4 * batch, validate=16, save_every=3,
+            optimizer=optimizer,
+        )  # fmt: skip
+
+    def to_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+
+def load(name, overrides=(), folder=FOLDER) -> Recipe:
+    """A recipe by name (a file in `folder`) or by the path of a Python file.
+
+    overrides: strings "a.b=value". Raises PoseError for an unknown recipe, key or type.
+    """
+    path = Path(name) if str(name).endswith(".py") else Path(folder) / f"{name}.py"
+    if not path.is_file():
+        known = sorted(p.stem for p in Path(folder).glob("*.py") if p.stem != "__init__")
+        raise PoseError(f"a recipe among {known}", repr(str(name)), _nearest(str(name), known))
+    recipe = runpy.run_path(str(path)).get("recipe")
+    if not isinstance(recipe, Recipe):
+        raise PoseError(
+            "a file that binds `recipe` to a keras_pose.training.recipe.Recipe",
+            f"{path} without it",
+            "Copy a file of train/recipes and change it.",
+        )
+    recipe = dataclasses.replace(recipe, name=path.stem)
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise PoseError(
+                "an override key=value", repr(override), "Write --set optimizer.rate=3e-4."
+            )
+        recipe = _replace(recipe, key.strip(), key.strip().split("."), _value(value))
+    return recipe
+
+
+def _value(text):
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _replace(owner, path, keys, value):
+    """A copy of a dataclass or dict with one value deep inside exchanged."""
+    key, rest = keys[0], keys[1:]
+    if isinstance(owner, Recipe) and key == "network" and rest:
+        known = set(inspect.signature(_builder(owner.builder)).parameters) - {"skeleton"}
+        _known(path, rest[0], known)
+        return dataclasses.replace(owner, network={**owner.network, rest[0]: value})
+    _known(path, key, [f.name for f in dataclasses.fields(owner)])
+    old = getattr(owner, key)
+    if rest and not dataclasses.is_dataclass(old):
+        raise PoseError(f"a plain key {key!r}", repr(path), f"Write --set {key}=value.")
+    new = _replace(old, path, rest, value) if rest else _fitting(path, old, value)
+    return dataclasses.replace(owner, **{key: new})
+
+
+def _known(path, key, known):
+    if key not in known:
+        raise PoseError(f"a key among {sorted(known)}", repr(path), _nearest(key, known))
+
+
+def _nearest(key, known):
+    close = difflib.get_close_matches(key, list(known), 1, 0.0)
+    return f"Did you mean {close[0]!r}?" if close else "Look into train/recipes."
+
+
+def _fitting(path, old, new):
+    """`new` as the type of `old`; an int may stand for a float, a list for a tuple."""
+    if isinstance(old, float) and isinstance(new, int) and not isinstance(new, bool):
+        new = float(new)
+    if isinstance(old, tuple) and isinstance(new, list):
+        new = tuple(new)
+    if type(old) is not type(new) or dataclasses.is_dataclass(old):
+        raise PoseError(
+            f"a {type(old).__name__} for {path!r}, like {old!r}", repr(new), "Change the value."
+        )
+    return new
+
+
+def _builder(name):
+    from keras_pose import models
+
+    builder = getattr(models, name, None)
+    if builder is None:
+        known = [n for n in dir(models) if n[:1].isupper()]
+        raise PoseError(f"a network among {known}", repr(name), _nearest(name, known))
+    return builder

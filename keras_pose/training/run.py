@@ -1,0 +1,254 @@
+"""A training run: recipe and data in; best.keras, last.keras, last.state and logs out."""
+
+import math
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from keras_pose.data.batches import Loader
+from keras_pose.data.open import open_reader
+from keras_pose.data.subset import Subset
+from keras_pose.errors import PoseError
+from keras_pose.task import PoseTask
+from keras_pose.training import evaluate, optimizers, state, strategy
+from keras_pose.training.ema import Average
+from keras_pose.training.history import History
+
+METRIC = "pck@0.2"  # chooses best.keras
+
+
+def train(recipe, data, out, resume=False, progress=True):
+    """Trains a recipe; with `resume` goes on where the state in `out` stopped.
+
+    recipe: training.recipe.Recipe; data: anything data.open_reader takes; out: folder for the
+    run's files. Returns the path of best.keras: the inference network with averaged weights.
+    Raises PoseError when `out` holds a run and `resume` is off, when it holds none and it is on,
+    when the recipe differs from the one the run began with, or when the loss is no longer finite.
+    """
+    run = Run(recipe, data, Path(out), resume, progress)
+    try:
+        return run.go()
+    finally:
+        run.bar.close()
+
+
+class Run:
+    """The parts of a training run and the position in it."""
+
+    def __init__(self, recipe, data, out, resume, progress):
+        self.recipe, self.out, self.state_path = recipe, out, out / "last.state"
+        position = self._position(resume)
+        strategy.seed(recipe.seed, recipe.deterministic)
+        self.train_reader = Subset(open_reader(data, "train"), recipe.samples)
+        self.val_reader = Subset(open_reader(data, "val"), recipe.validate)
+        self.loader = Loader(
+            self.train_reader, recipe.input_size, recipe.batch_size, augment=recipe.augment,
+            seed=recipe.seed, crop_margin=recipe.crop_margin,
+        )  # fmt: skip
+        self.task, self.replicas = self._build()
+        self.network = self.task.network
+        self.average = Average(self.network, recipe.ema, recipe.ema_every)
+        self.averaged = self.network.rebuilt("float32")
+        self.epoch, self.step = position["epoch"], position["step"]
+        self.best, self.seconds = position["best"], position["seconds"]
+        self.history = History(out, position["history"])
+        self.metrics_so_far = None
+        if resume:
+            self.metrics_so_far = state.restore(self.state_path, self.task, self.average)
+        total = recipe.epochs * self.loader.steps
+        self.bar = tqdm(
+            total=total, initial=self.done, unit="step", disable=not progress, mininterval=0.5,
+            desc=recipe.name or "train",
+        )  # fmt: skip
+
+    @property
+    def done(self) -> int:
+        """Steps since the beginning of the run."""
+        return self.epoch * self.loader.steps + self.step
+
+    def _position(self, resume):
+        if resume:
+            position = state.read_position(self.state_path)
+            if position["recipe"] != _plain(self.recipe.to_dict()):
+                changed = [
+                    k for k, v in _plain(self.recipe.to_dict()).items()
+                    if position["recipe"].get(k) != v
+                ]  # fmt: skip
+                raise PoseError(
+                    "the recipe that the run began with",
+                    f"other values for {changed}",
+                    "Resume with the same recipe and --set values, or choose a new --out.",
+                )
+            return position
+        if self.state_path.exists():
+            raise PoseError(
+                "an empty --out folder for a new run",
+                f"{self.out}, which holds a run",
+                "Add --resume to go on with it, or choose another --out.",
+            )
+        self.out.mkdir(parents=True, exist_ok=True)
+        return {"epoch": 0, "step": 0, "best": None, "seconds": 0.0, "history": []}
+
+    def _build(self):
+        """The compiled task, under the recipe's precision and on all of the host's devices."""
+        scope, replicas = strategy.choose()
+        before = keras.config.dtype_policy()
+        with scope:
+            keras.config.set_dtype_policy(self.recipe.precision)
+            try:
+                network = self.recipe.build(self.train_reader.skeleton)
+            finally:
+                keras.config.set_dtype_policy(before)
+            task = PoseTask(network)
+            steps = self.recipe.epochs * self.loader.steps
+            task.compile(optimizer=optimizers.build(self.recipe.optimizer, steps))
+            if self.recipe.precision == "mixed_float16":
+                task.optimizer = keras.optimizers.LossScaleOptimizer(task.optimizer)
+            task.optimizer.build(task.trainable_variables)
+        return task, replicas
+
+    def go(self):
+        """Trains to the end; returns the path of best.keras."""
+        while self.epoch < self.recipe.epochs:
+            began, first = time.monotonic(), self.step
+            logs = self._fit_epoch()
+            self.seconds += time.monotonic() - began
+            speed = (self.loader.steps - first) * self.recipe.batch_size
+            speed /= time.monotonic() - began
+            self.epoch, self.step = self.epoch + 1, 0
+            self._finish_epoch(logs["loss"], speed)
+        self.history.curve()
+        skipped = self.train_reader.skips.count + self.val_reader.skips.count
+        if skipped:
+            self.bar.write(f"skipped: {self.train_reader.skips.summary()}")
+        return self.out / "best.keras"
+
+    def _fit_epoch(self):
+        """One `fit` over the rest of the epoch: Keras itself can only start at whole epochs."""
+        result = self.task.fit(
+            _batches(self.loader, self.epoch, self.step, self.recipe.workers),
+            epochs=self.epoch + 1, initial_epoch=self.epoch, verbose=0, shuffle=False,
+            callbacks=[_Follow(self)],
+        )  # fmt: skip
+        return {k: v[-1] for k, v in result.history.items()}
+
+    def after_step(self, logs):
+        """What happens between two steps; `logs` holds the epoch's mean loss so far."""
+        self.step += 1
+        self.average.update(self.done)
+        self.bar.update()
+        if self.done % 10 == 0:
+            self.bar.set_postfix(loss=f"{float(logs['loss']):.4g}", refresh=False)
+        if self.done % self.recipe.save_every == 0 and self.step < self.loader.steps:
+            self._save(float(logs["loss"]))
+
+    def _finish_epoch(self, loss, speed):
+        self.averaged.set_weights(self.average.values)
+        report = evaluate.evaluate(
+            evaluate.of_network(self.averaged), self.val_reader, self.recipe.input_size,
+            self.recipe.crop_margin,
+        )  # fmt: skip
+        summary = {k: v for k, v in report.summary().items() if k.startswith("pck")}
+        rate = float(keras.ops.convert_to_numpy(self.task.optimizer.learning_rate))
+        self.history.add(
+            {
+                "epoch": self.epoch, "step": self.done, "loss": round(float(loss), 6), **summary,
+                "rate": rate, "images_per_second": round(speed, 1),
+                "seconds": round(self.seconds, 1),
+            }
+        )  # fmt: skip
+        self.bar.write(
+            f"epoch {self.epoch}/{self.recipe.epochs}: loss {loss:.4g}, "
+            + ", ".join(f"{k} {v}" for k, v in summary.items())
+        )
+        score = -math.inf if summary[METRIC] is None else summary[METRIC]
+        self.averaged.notes = self._notes(summary)
+        _write(self.averaged, self.out / "last.keras")
+        if self.best is None or score >= self.best:
+            self.best = score
+            _write(self.averaged, self.out / "best.keras")
+        self._save(loss)
+        self.history.curve()
+
+    def _save(self, loss):
+        if not np.isfinite(loss):
+            raise PoseError(
+                "a finite training loss",
+                f"{loss} at step {self.done}",
+                "Lower optimizer.rate, or set optimizer.clip; last.state is from before.",
+            )
+        position = {
+            "epoch": self.epoch, "step": self.step, "best": self.best, "seconds": self.seconds,
+            "history": self.history.rows, "recipe": _plain(self.recipe.to_dict()),
+        }  # fmt: skip
+        state.save(self.state_path, self.task, self.average, position)
+
+    def _notes(self, summary):
+        return {
+            "recipe": self.recipe.name, "crop_margin": self.recipe.crop_margin,
+            "epochs": self.epoch, "steps": self.done, "batch_size": self.recipe.batch_size,
+            "backend": keras.backend.backend(), "devices": self.replicas, "commit": _commit(),
+            "validation": summary,
+        }  # fmt: skip
+
+
+class _Follow(keras.callbacks.Callback):
+    """Hands Keras' events to the run."""
+
+    def __init__(self, run):
+        super().__init__()
+        self.run = run
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.run.metrics_so_far is not None:  # `fit` has just reset them
+            for variable, value in zip(
+                self.model.metrics_variables, self.run.metrics_so_far, strict=True
+            ):
+                variable.assign(value)
+            self.run.metrics_so_far = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        _ = self.model  # on JAX this brings the weights up to date
+        self.run.after_step(logs)
+
+
+def _batches(loader, epoch, start, workers):
+    if keras.backend.backend() == "tensorflow":
+        from keras_pose.data import tfdata
+
+        return tfdata.epoch(loader, epoch, start, workers=workers)
+    from keras_pose.data import pydataset
+
+    return pydataset.epoch(loader, epoch, start, workers=workers)
+
+
+def _write(network, path):
+    """Saves a network in one go."""
+    part = path.with_suffix(".part.keras")
+    network.save(part)
+    os.replace(part, path)
+
+
+def _plain(value):
+    """As JSON gives it back: lists for tuples."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _commit():
+    """The code's git commit, empty outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "--short", "HEAD"],
+            capture_output=True, text=True, timeout=10,
+        )  # fmt: skip
+    except OSError:
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,258 @@
+"""A run, killed and resumed, ends as one that was not; on TensorFlow and on JAX."""
+
+import csv
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import dots
+import numpy as np
+import pytest
+import tiny
+import train_worker
+from conftest import ROOT
+
+from keras_pose import geometry
+from keras_pose.errors import PoseError
+from keras_pose.models import network
+from keras_pose.training import evaluate, run, state
+from keras_pose.training.ema import Average
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """An LSP folder of 26 training and 6 validation persons: 6 steps of 4, and 2 left over."""
+    folder = tmp_path_factory.mktemp("data")
+    dots.write(dots.DotsReader(26, (240, 300), seed=1), folder / "train", ".jpg")
+    dots.write(dots.DotsReader(6, (240, 300), seed=2), folder / "val", ".jpg")
+    return folder
+
+
+def _worker(backend, out, data, *settings):
+    environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, str(ROOT / "tests/train_worker.py"), str(out), str(data)]
+    return subprocess.run(
+        [*command, *settings], env=environment, capture_output=True, text=True, cwd=ROOT / "tests"
+    )
+
+
+@pytest.fixture(scope="module")
+def whole_run(data, tmp_path_factory):
+    """One uninterrupted run per backend, shared by the tests below."""
+    runs = {}
+
+    def get(backend):
+        if backend not in runs:
+            out = tmp_path_factory.mktemp(backend) / "run"
+            done = _worker(backend, out, data)
+            assert done.returncode == 0, done.stderr[-2000:]
+            runs[backend] = out, json.loads(done.stdout.splitlines()[-1])
+        return runs[backend]
+
+    return get
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_killed_and_resumed_equals_uninterrupted(backend, data, whole_run, tmp_path):
+    whole, _ = whole_run(backend)
+    out = tmp_path / "run"
+    killed = _worker(backend, out, data, "kill=9")  # in the second epoch; last state at step 8
+    assert killed.returncode == -9, killed.stderr[-2000:]
+    position = state.read_position(out / "last.state")
+    assert (position["epoch"], position["step"]) == (1, 2)
+    resumed = _worker(backend, out, data, "resume=1")
+    assert resumed.returncode == 0, resumed.stderr[-2000:]
+    with np.load(whole / "last.state") as a, np.load(out / "last.state") as b:
+        assert set(a.files) == set(b.files)
+        for name in set(a.files) - {"position"}:
+            np.testing.assert_allclose(a[name], b[name], atol=1e-5, err_msg=name)
+    logs = [(folder / "log.csv").read_text().splitlines() for folder in (whole, out)]
+    rows = [list(csv.DictReader(log)) for log in logs]
+    for one, two in zip(*rows, strict=True):
+        assert float(one["loss"]) == pytest.approx(float(two["loss"]), rel=1e-4)
+        assert one["pck@0.2"] == two["pck@0.2"]
+
+
+def test_a_run_leaves_its_files(whole_run):
+    out, report = whole_run("tensorflow")
+    assert report == {"replicas": 1, "steps": 12}
+    names = {p.name for p in out.iterdir()}
+    assert names == {
+        "best.keras",
+        "last.keras",
+        "last.state",
+        "log.csv",
+        "curve.png",
+        "tensorboard",
+    }
+    assert list((out / "tensorboard").iterdir())
+
+
+def test_the_saved_network_is_the_average(whole_run):
+    out, _ = whole_run("tensorflow")
+    saved = network.load(out / "last.keras")
+    with np.load(out / "last.state") as arrays:
+        for i, weight in enumerate(saved.get_weights()):
+            assert np.array_equal(weight, arrays[f"average{i}"])
+        raw = arrays["variable0"]
+    assert not np.array_equal(raw, saved.get_weights()[0])
+    assert saved.notes["recipe"] == "tiny" and saved.notes["steps"] == 12
+
+
+def test_several_devices_are_used_together(data, tmp_path):
+    done = _worker("tensorflow", tmp_path / "run", data, "devices=2", "drop=0")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == {"replicas": 2, "steps": 12}
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_trains_and_saves_float32(precision, data, tmp_path):
+    recipe = train_worker.recipe(drop=0.0, epochs=1, precision=precision)
+    best = run.train(recipe, data, tmp_path / "run", progress=False)
+    saved = network.load(best)
+    assert {str(w.dtype) for w in saved.get_weights()} == {"float32"}
+    assert saved.layers[2].compute_dtype == "float32"
+    scaled = state.read_position(tmp_path / "run" / "last.state")["recipe"]["precision"]
+    assert scaled == precision
+
+
+def test_resume_and_new_runs_do_not_mix(data, whole_run, tmp_path):
+    out, _ = whole_run("tensorflow")
+    recipe = train_worker.recipe()
+    with pytest.raises(PoseError, match="--resume"):
+        run.train(recipe, data, out)
+    with pytest.raises(PoseError, match="without --resume"):
+        run.train(recipe, data, tmp_path, resume=True)
+    with pytest.raises(PoseError, match="network"):
+        run.train(train_worker.recipe(drop=0.5), data, out, resume=True)
+
+
+def test_a_torn_state_is_refused(tmp_path):
+    (tmp_path / "last.state").write_bytes(b"PK\x03\x04 half a file")
+    with pytest.raises(PoseError, match="resume"):
+        state.read_position(tmp_path / "last.state")
+
+
+def test_average_follows_the_weights():
+    net = tiny.TinyPose()
+    average = Average(net, decay=0.5)
+    net.set_weights([np.ones_like(w) for w in net.get_weights()])
+    for step in range(1, 60):
+        average.update(step)
+    assert all(np.allclose(v, 1.0, atol=1e-4) for v in average.values)
+
+
+def test_rare_updates_of_the_average_have_the_same_time_constant():
+    net = tiny.TinyPose()
+    start = [np.zeros_like(w) for w in net.get_weights()]
+    net.set_weights([np.ones_like(w) for w in start])
+    means = []
+    for every in (1, 10):
+        average = Average(net, 0.99, every)
+        average.values = [v.copy() for v in start]
+        for step in range(1001, 1101):
+            average.update(step)
+        means.append(average.values[0].mean())
+    assert means[0] == pytest.approx(means[1], rel=1e-4) and 0.5 < means[0] < 0.7
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(data, tmp_path):
+    recipe = train_worker.recipe()
+    job = run.Run(recipe, data, tmp_path / "run", False, False)
+    job.network.layers[-1].kernel.assign(job.network.layers[-1].kernel * np.nan)
+    with pytest.raises(PoseError, match="finite"):
+        job.go()
+    assert not (tmp_path / "run" / "last.state").exists()
+
+
+def _oracle(reader, size, wrong=0.0):
+    """A predictor that knows the answer: it looks the patches up in order."""
+    answers = iter(reader.samples)
+
+    def predict(patches):
+        points = []
+        for _ in patches:
+            sample = next(answers)
+            box = geometry.crop_box(sample.box, size)
+            points.append(geometry.apply(geometry.box_to_size(box, size), sample.keypoints) + wrong)
+        return np.stack(points), np.ones((len(patches), 14), np.float32)
+
+    return predict
+
+
+def test_evaluation_maps_crops_back_to_pictures(data):
+    reader = dots.DotsReader(40)
+    report = evaluate.evaluate(_oracle(reader, (64, 64)), reader, (64, 64))
+    assert report.mean() == report.mean("pck@0.1") == report.mean("pckh@0.5") == 100.0
+    assert report.persons == 40
+    assert evaluate.evaluate(_oracle(reader, (64, 64), 50), reader, (64, 64)).mean() == 0.0
+
+
+def test_evaluation_counts_unreadable_pictures(data):
+    reader = dots.DotsReader(5, broken=[2])
+    report = evaluate.evaluate(lambda p: (np.zeros((len(p), 14, 2)), np.zeros((len(p), 14))),
+                               reader, (64, 64))  # fmt: skip
+    assert report.persons == 4 and reader.skips.count == 1
+    with pytest.raises(PoseError, match="readable"):
+        evaluate.evaluate(None, dots.DotsReader(2, broken=[0, 1]), (64, 64))
+
+
+def test_flip_test_of_a_fair_predictor_changes_nothing():
+    """Left and right treated alike: the mirrored picture has the same answer."""
+    reader = dots.DotsReader(1)
+    patches = np.random.default_rng(0).integers(0, 255, (3, 32, 40, 3)).astype(np.uint8)
+
+    def predict(seen):
+        points = np.zeros((len(seen), 14, 2), np.float32)
+        for i, patch in enumerate(seen):
+            index = np.argmax(patch[..., 0].sum(axis=0))  # the column with the most red
+            points[i, :, 0] = index
+            points[i, :, 1] = 7
+        return points, np.ones((len(seen), 14), np.float32)
+
+    plain, flipped = predict(patches), evaluate.flipping(predict, reader.skeleton)(patches)
+    assert np.allclose(plain[0], flipped[0], atol=1e-4)
+
+
+def test_flip_test_exchanges_sides():
+    reader = dots.DotsReader(1)
+    points = np.random.default_rng(0).uniform(0, 30, (1, 14, 2)).astype(np.float32)
+    scores = np.ones((1, 14), np.float32)
+    calls = []
+
+    def predict(_):
+        calls.append(1)
+        if len(calls) == 1:
+            return points, scores
+        turned = points[:, list(reader.skeleton.mirror)].copy()
+        turned[..., 0] = 31 - turned[..., 0]
+        return turned, scores
+
+    both = evaluate.flipping(predict, reader.skeleton)(np.zeros((1, 32, 32, 3), np.uint8))
+    assert np.allclose(both[0], points, atol=1e-4)
+
+
+def test_presence_tells_a_detector_from_a_guesser():
+    reader = dots.DotsReader(60)
+    everything = np.ones(14, bool)  # a dot that is not annotated would light up the background
+    reader.samples = [
+        dataclasses.replace(s, visible=everything, box=geometry.extent(s.keypoints))
+        for s in reader.samples
+    ]
+
+    def predict(patches):
+        light = np.ptp(patches, axis=-1).max(axis=(1, 2)) / 255.0  # only a dot has a colour
+        return None, np.repeat(light[:, None], 14, axis=1)
+
+    auc, threshold = evaluate.measure_presence(predict, reader, (64, 64))
+    assert auc > 0.95 and 0.0 < threshold < 1.0
+    assert evaluate.measure_presence(
+        lambda p: (None, np.ones((len(p), 14))), reader, (64, 64)
+    )[0] == 0.5  # fmt: skip
+
+
+def test_a_model_of_another_skeleton_is_refused():
+    with pytest.raises(PoseError, match="3"):
+        evaluate.check_skeleton(tiny.CHAIN, dots.LSP14, "model.tflite")

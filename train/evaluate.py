@@ -1,0 +1,45 @@
+"""Scores a trained network or a .tflite on labelled pictures.
+
+python train/evaluate.py MODEL(.keras|.tflite) --data DIR [--flip] [--json FILE]
+"""
+
+import argparse
+from pathlib import Path
+
+from keras_pose.errors import PoseError, command_line
+
+
+@command_line
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", help=".keras or .tflite")
+    parser.add_argument("--data", required=True, help="folder of labelled pictures, or figures")
+    parser.add_argument("--split", default="val", choices=("train", "val"))
+    parser.add_argument("--limit", type=int, default=0, help="at most so many persons")
+    parser.add_argument("--flip", action="store_true", help="average with the mirrored picture")
+    parser.add_argument("--json", metavar="FILE", help="also write the report as JSON")
+    arguments = parser.parse_args()
+
+    from keras_pose.data.open import open_reader
+    from keras_pose.training import evaluate
+
+    predict, skeleton, size, margin = evaluate.open_model(arguments.model)
+    reader = open_reader(arguments.data, arguments.split)
+    evaluate.check_skeleton(skeleton, reader.skeleton, arguments.model)
+    report = evaluate.evaluate(
+        predict, reader, size, margin, arguments.limit, arguments.flip, presence=True,
+        progress=True,
+    )  # fmt: skip
+    print(report.table())
+    if reader.skips.count:
+        print(f"skipped: {reader.skips.summary()}")
+    if arguments.json:
+        try:
+            Path(arguments.json).write_text(report.to_json() + "\n")
+        except OSError as error:
+            received = f"{arguments.json} ({error.strerror})"
+            raise PoseError("a writable --json file", received, "Choose another path.") from error
+
+
+if __name__ == "__main__":
+    main()
