@@ -188,7 +188,8 @@ class Canvas:
         mid = len(centres) // 2
         turn = float(np.arctan2(sin[mid], cos[mid]))
         angle = turn + np.arctan2(q, s) * (1.0 if belly[mid] >= 0 else -1.0)
-        column = (angle * (0.5 / np.pi) + 0.5) % 1.0
+        column = angle * (0.5 / np.pi) + 0.5
+        column -= np.floor(column)
         self._put(area, mask > 0, base + lean * s + thick * q, tile, column, u, facing)
 
     def shade(self, atlas, softness, picture):
@@ -206,14 +207,15 @@ class Canvas:
         gain = gain * (1.0 - (near * (1.0 / (2.5 * softness + 1.0))).clip(0.0, 0.45))
         color = _sample(atlas, tx, ty) * gain[:, None]
 
-        opacity = 2.0 * cv2.blur(covered.astype(np.float32), (3, 3)).ravel().take(found) - 1.0
-        edge = np.flatnonzero(opacity < 0.99)
-        opacity = np.maximum(opacity.take(edge), 0.0)[:, None]
+        covered = covered.view(np.uint8)
+        soft = cv2.blur(255 * covered, (3, 3)).ravel().take(found)
+        edge = np.flatnonzero(soft < 253)
+        opacity = np.maximum(soft.take(edge) / 127.5 - 1.0, 0.0)[:, None]
         behind = picture[np.divmod(found.take(edge), self.width)]
         color[edge] = behind + (color[edge] - behind) * opacity
         filled = np.zeros((self.height * self.width, 3), np.uint8)
         filled[found] = color
-        cv2.copyTo(filled.reshape(self.height, self.width, 3), covered.view(np.uint8), picture)
+        cv2.copyTo(filled.reshape(self.height, self.width, 3), covered, picture)
 
 
 def _sample(atlas, tx, ty):

@@ -200,10 +200,10 @@ def draw_pose(rng: np.random.Generator) -> Pose:
 def pose_at(phase: float, yaw: float = 90.0, stride: float = 1.0) -> Pose:
     """One moment of a walking gait; the pose after a whole phase is the same again.
 
-    phase: in steps of the right leg, 0 with the right heel in front; yaw: degrees, 90 walks
+    phase: in strides (two steps), 0 with the right heel in front; yaw: degrees, 90 walks
     towards the picture's right, -90 towards its left; stride: 1 for an ordinary walk, 0 stands.
     """
-    angles = (LIMITS[..., 0] * 0.0).copy()
+    angles = np.zeros(LIMITS.shape[:2])
     sway = np.sin(2 * np.pi * phase)
 
     def put(joint, flexion, abduction=0.0, twist=0.0):

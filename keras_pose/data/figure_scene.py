@@ -89,9 +89,8 @@ def photograph(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     height, width = picture.shape[:2]
     draw = rng.random(4)
     gains = (0.72 + 0.5 * draw[0]) * (0.85 + 0.3 * rng.random((2, 2, 1)))
-    gains = (gains * (0.9 + 0.2 * rng.random(3))).astype(np.float32)
-    gains = cv2.resize(gains, (width, height), interpolation=cv2.INTER_LINEAR)
-    picture = cv2.multiply(picture, gains, dtype=cv2.CV_8U)
+    gains = 128 * gains * (0.9 + 0.2 * rng.random(3))
+    picture = cv2.multiply(picture, _ramp(gains, (height, width)), scale=1 / 128)
     if draw[1] < 0.4:
         sigma = (0.3 + 0.6 * draw[2]) * min(height, width) / 256
         side = 1 + 2 * int(np.ceil(sigma))
