@@ -1,0 +1,86 @@
+"""Reading and editing the flatbuffer inside a `.tflite`.
+
+A model here is the schema's object form (`ModelT`): `subgraphs[0]` has `tensors`, `operators`
+(with indices into them) and `inputs`; constants lie in `buffers`.
+"""
+
+import dataclasses
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+
+DECODE = "decode"  # the name scope of the codec's operations
+_KINDS = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
+_TYPES = {v: k.lower() for k, v in vars(schema.TensorType).items() if not k.startswith("_")}
+
+
+def read(model: bytes) -> schema.ModelT:
+    """The object form of a `.tflite`'s bytes."""
+    return flatbuffer_utils.read_model_from_bytearray(bytearray(model))
+
+
+def write(model: schema.ModelT) -> bytes:
+    """The bytes of the object form."""
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """One operator, named. `inputs` and `outputs` are the types of its tensors, constants too."""
+
+    kind: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    decode: bool
+    operator: schema.OperatorT = dataclasses.field(repr=False)
+
+
+def operations(model: schema.ModelT) -> list[Operation]:
+    """Every operator in the order of execution."""
+    graph = model.subgraphs[0]
+    ends = set() if _single_map(model) else set(graph.outputs)
+
+    def types(indices):
+        return tuple(_TYPES[graph.tensors[i].type] for i in indices if i >= 0)
+
+    found = []
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        kind = _KINDS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        names = [graph.tensors[i].name.decode() for i in operator.outputs]
+        decode = names[0].startswith(f"{DECODE}/") or not ends.isdisjoint(operator.outputs)
+        found.append(
+            Operation(
+                kind, names[0], types(operator.inputs), types(operator.outputs), decode, operator
+            )
+        )
+    return found
+
+
+def _single_map(model):
+    """Whether the file returns heatmaps, so that its last operation belongs to the network."""
+    outputs = model.signatureDefs[0].outputs if model.signatureDefs else []
+    return [o.name for o in outputs] == [b"heatmaps"]
+
+
+def constant(model: schema.ModelT, index: int) -> np.ndarray | None:
+    """The value of a constant float32 tensor, None for any other tensor."""
+    tensor = model.subgraphs[0].tensors[index]
+    data = model.buffers[tensor.buffer].data
+    if data is None or len(data) == 0 or tensor.type != schema.TensorType.FLOAT32:
+        return None
+    return np.frombuffer(bytes(data), np.float32)
+
+
+def add_scalar(model: schema.ModelT, value: float, name: str) -> int:
+    """Appends a constant float32 scalar and returns its tensor index."""
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(np.float32(value).tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.type = name.encode(), [], schema.TensorType.FLOAT32
+    tensor.buffer = len(model.buffers) - 1
+    model.subgraphs[0].tensors.append(tensor)
+    return len(model.subgraphs[0].tensors) - 1
