@@ -76,7 +76,7 @@ def crop_box(box, size, margin=1.25, smallest=16.0):
     box: (x, y, w, h); size: (H, W) of the network's input; smallest: pixels, the least height and
     width, so that a person with one joint still has a crop. Returns (4,) float64.
     """
-    x, y, w, h = np.asarray(box, np.float64)
+    x, y, w, h = np.asarray(box, np.float64).tolist()  # floats: this runs for every frame
     aspect = size[1] / size[0]
     width, height = max(w * margin, smallest), max(h * margin, smallest)
     width, height = max(width, height * aspect), max(height, width / aspect)

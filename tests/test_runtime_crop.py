@@ -63,6 +63,13 @@ def test_shrinking_does_not_alias():
     assert np.abs(patch.astype(int) - 127).max() <= 2
 
 
+def test_boxes_of_any_size_can_be_cut():
+    image = np.full((30, 40, 3), 255, np.uint8)
+    for scale in (1e-6, 1e3, 1e9, 1e200):
+        patch, _ = cut(image, (20 - scale / 2, 15 - scale / 2, scale, scale), (16, 16))
+        assert patch.shape == (16, 16, 3)
+
+
 def test_a_picture_of_one_pixel_can_be_cut():
     patch, _ = cut(np.full((1, 1, 3), 200, np.uint8), geometry.whole((1, 1)), (16, 16))
     assert abs(int(patch[8, 8, 0]) - 200) < 6  # a little grey from outside

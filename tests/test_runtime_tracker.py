@@ -177,6 +177,18 @@ def test_a_place_that_looks_different_at_every_look_is_not_a_person():
     assert np.mean([p is None for p, _ in result]) >= 0.95
 
 
+def test_a_crop_that_is_always_full_does_not_grow_without_end():
+    def everywhere(image, box):
+        return Pose(box[:2] + BODY * box[2:], np.ones(14), np.asarray(box))
+
+    oracle = Oracle()
+    tracker = PoseTracker(oracle)
+    _walk(tracker, oracle, [_person(600, 200, 300)] * 10)
+    tracker.estimator = everywhere
+    boxes = [tracker.update(FRAME, 1 + i / FPS).box for i in range(50)]
+    assert max(b[3] for b in boxes) <= 1280
+
+
 def test_smoothing_steadies_the_shown_pose():
     person = _person(600, 200, 300)
     spread = {}
@@ -219,10 +231,22 @@ def test_the_plan_covers_the_picture_in_the_networks_aspect(size, input_size):
 def test_heaps_and_giants_are_not_plausible():
     box = np.array([0, 0, 100, 100.0])
     sure = np.full(14, 0.9)
-    good = Pose(BODY * 80 + 10, sure, box)
-    assert search.plausible(good, 0.3, True)
-    assert not search.plausible(Pose(BODY * 5 + 50, sure, box), 0.3)
-    assert not search.plausible(Pose(BODY * 20 + 50, sure, box), 0.3, True)
-    assert not search.plausible(Pose(BODY * 150 - 20, sure, box), 0.3)
+
+    def look(points, scores=sure):
+        return search.Look(Pose(points, scores, box), 0.3)
+
+    assert look(BODY * 80 + 10).plausible(centred=True)
+    assert not look(BODY * 5 + 50).plausible()
+    assert look(BODY * 20 + 50).plausible() and not look(BODY * 20 + 50).plausible(centred=True)
+    assert not look(BODY * 150 - 20).plausible()
     few = np.where(np.arange(14) < 3, 0.9, 0.1)
-    assert not search.plausible(Pose(BODY * 80, few, box), 0.3)
+    assert not look(BODY * 80, few).plausible()
+    nobody = look(BODY * 80, np.zeros(14))
+    assert nobody.extent is None and not nobody.plausible()
+
+
+def test_a_look_measures_what_is_confident():
+    points = np.array([[0, 0], [10, 20], [50, 5], [90, 90]])
+    look = search.Look(Pose(points, [0.9, 0.4, 0.2, 0.0], np.array([0, 0, 100, 100.0])), 0.3)
+    assert look.score == pytest.approx(0.375) and look.share == 0.5
+    assert look.extent == (0, 0, 10, 20) and look.loose == (0, 0, 50, 20)

@@ -65,7 +65,8 @@ def cut(image: np.ndarray, box, size) -> tuple[np.ndarray, np.ndarray]:
         )
     matrix = geometry.box_to_size(box, size)
     height, width = int(size[0]), int(size[1])
-    shrink = np.maximum(np.rint(box[2:] / (width, height)), 1.0)  # whole pixels into one, x and y
+    # whole pixels into one, along x and y
+    shrink = np.clip(np.rint(box[2:] / (width, height)), 1, max(image.shape[:2]))
     # the pixels under the box and one more on each side for the interpolation
     low = np.maximum(np.floor(box[:2] - shrink), 0).astype(int)
     high = np.minimum(np.ceil(box[:2] + box[2:] + shrink) + 1, image.shape[1::-1]).astype(int)

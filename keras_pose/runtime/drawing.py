@@ -1,7 +1,7 @@
 """Poses on pictures: quick enough for every frame of a video on a small computer.
 
-Pictures are RGB uint8 (H, W, 3). Lines are drawn without anti-aliasing and one colour at a time,
-because a call costs as much as several bones.
+Pictures are RGB uint8 (H, W, 3). Lines are not antialiased, and the points are plain numbers: after
+a network has emptied the caches, every other numpy function costs as much as several bones.
 """
 
 import functools
@@ -34,41 +34,50 @@ def draw(
     """
     if thickness is None:
         thickness = max(1, round(min(image.shape[:2]) / 300))
-    bones, dots = _groups(skeleton)
-    shown = pose.scores >= threshold
-    points = np.rint(np.clip(pose.keypoints, -_FAR, _FAR)).astype(np.int32)
-    for color, ends in bones:
-        kept = ends[shown[ends].all(axis=1)]
-        if len(kept):
-            cv2.polylines(image, points[kept], False, color, thickness)
-    for color, index in dots:
-        kept = index[shown[index[:, 0]]]
-        if len(kept):  # a line of no length is a dot
-            cv2.polylines(image, points[kept], False, color, 2 * thickness + 1)
+    bones, dots = _lines(skeleton)
+    shown = [s >= threshold for s in pose.scores.tolist()]
+    places = [
+        (round(min(max(x, -_FAR), _FAR)), round(min(max(y, -_FAR), _FAR)))
+        for x, y in pose.keypoints.tolist()
+    ]
+    for a, b, color in bones:
+        if shown[a] and shown[b]:
+            cv2.line(image, places[a], places[b], color, thickness)
+    for i, color in dots:  # a line of no length is a dot
+        if shown[i]:
+            cv2.line(image, places[i], places[i], color, 2 * thickness + 1)
     return image
 
 
 @functools.lru_cache(maxsize=8)
-def _groups(skeleton):
-    """Bones as [(colour, (n, 2) ends)] and key points likewise, each point as a bone to itself."""
-    bones, dots = {}, {}
+def _lines(skeleton):
+    """Bones as [(end, other end, colour)] and key points as [(index, colour)]."""
+    bones = []
     for ends in skeleton.edges:
         sides = [e for e in ends if skeleton.mirror[e] != e] or [ends[0]]
         colors = {skeleton.colors[e] for e in sides}
-        bones.setdefault(colors.pop() if len(colors) == 1 else _ACROSS, []).append(ends)
-    for i, color in enumerate(skeleton.colors):
-        dots.setdefault(color, []).append((i, i))
-    return [[(c, np.array(e)) for c, e in group.items()] for group in (bones, dots)]
+        bones.append((*ends, colors.pop() if len(colors) == 1 else _ACROSS))
+    return bones, list(enumerate(skeleton.colors))
 
 
 def caption(image: np.ndarray, text: str) -> np.ndarray:
     """Writes a line of text into the upper left corner of the picture, and returns the picture."""
-    scale = max(0.4, min(image.shape[:2]) / 900)
-    thick = max(1, round(2 * scale))
-    place = (round(8 * scale), round(26 * scale))
-    for color, width in (((0, 0, 0), thick + 2), ((255, 255, 255), thick)):
-        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, width)
+    label = _label(text, max(0.4, min(image.shape[:2]) / 900))
+    height, width = image.shape[0], image.shape[1]
+    image[: len(label), : label.shape[1]] = label[:height, :width]
     return image
+
+
+@functools.lru_cache(maxsize=128)
+def _label(text, scale):
+    """The text as a picture: copying one is much quicker than writing in every frame."""
+    thick = max(1, round(2 * scale))
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
+    edge = round(8 * scale)
+    label = np.zeros((height + below + 2 * edge, width + 2 * edge, 3), np.uint8)
+    place = (edge, edge + height)
+    cv2.putText(label, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), thick)
+    return label
 
 
 def contact_sheet(

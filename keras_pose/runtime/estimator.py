@@ -60,10 +60,9 @@ class PoseEstimator:
         box = geometry.whole(image.shape[:2]) if box is None else box
         box = geometry.crop_box(box, self.input_size, margin=1.0, smallest=1.0)
         patch, _ = cut(image, box, self.input_size)
-        keypoints, scores = self.predict_patch(patch)
-        # the inverse of cut's map, written out: crops are never turned
-        scale = box[2:] / self.input_size[::-1]
-        return Pose((keypoints + 0.5) * scale + box[:2], scores, box)
+        keypoints, scores = self._predict(patch)
+        # from the crop's 0..1: a box begins at the edge of its first pixel, where u is 0
+        return Pose(keypoints * box[2:] + box[:2], scores, box)
 
     def predict_patch(self, patch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Key points (K, 2) float32 in pixels of the patch, and scores (K,) float32.
@@ -76,6 +75,11 @@ class PoseEstimator:
                 f"shape {patch.shape} and type {patch.dtype}",
                 "Cut it with keras_pose.runtime.crop.cut(image, box, estimator.input_size).",
             )
+        keypoints, scores = self._predict(patch)
+        return geometry.denormalise(keypoints, self.input_size), scores
+
+    def _predict(self, patch):
+        """Normalised key points (K, 2) and scores (K,) of a patch that has the right shape."""
         self._interpreter.set_tensor(
             self._inputs["index"], patch[None].astype(self._inputs["dtype"], copy=False)
         )
@@ -84,7 +88,7 @@ class PoseEstimator:
             keypoints, scores = self.metadata.codec.decode(self._read("heatmaps"))
         else:
             keypoints, scores = self._read("keypoints"), self._read("scores")
-        return geometry.denormalise(keypoints[0], self.input_size), scores[0]
+        return keypoints[0], scores[0]
 
     def _read(self, name):
         """A signature output as float32."""

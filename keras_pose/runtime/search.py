@@ -49,45 +49,66 @@ def _starts(length, tile):
     return np.linspace(0.0, spare, int(np.ceil(spare / (tile * _STRIDE))) + 1).tolist()
 
 
-def person_extent(pose: Pose, threshold: float) -> np.ndarray | None:
-    """The tight box around the key points with at least half of `threshold`, None without any."""
-    return geometry.extent(pose.keypoints, pose.scores >= 0.5 * threshold)
+class Look:
+    """What the confident key points of a pose amount to, at one threshold.
 
-
-def plausible(pose: Pose, threshold: float, centred: bool = False) -> bool:
-    """Whether the confident key points could be a person in the crop `pose.box`.
-
-    Enough of them must be confident, and together they must be neither a heap in one place nor
-    larger than the crop. centred: the crop was made around this person, who must then fill it.
+    pose: as the estimator gave it; score: the person's; share: of key points with at least the
+    threshold; extent: the box (x, y, w, h) around these, loose: around those with at least half of
+    it; None without any. Floats and lists: on a dozen points numpy is slower than Python.
     """
-    confident = pose.scores >= threshold
-    if np.count_nonzero(confident) < _ENOUGH * len(confident):
-        return False
-    points = pose.keypoints[confident]
-    extent = float((points.max(axis=0) - points.min(axis=0)).max()) / max(pose.box[2:])
-    return (_CENTRED if centred else _EXTENT[0]) <= extent <= _EXTENT[1]
+
+    __slots__ = ("extent", "loose", "pose", "score", "share")
+
+    def __init__(self, pose: Pose, threshold: float):
+        scores, points = pose.scores.tolist(), pose.keypoints.tolist()
+        sure = [p for p, s in zip(points, scores, strict=True) if s >= threshold]
+        self.pose = pose
+        self.score = sum(scores) / len(scores)
+        self.share = len(sure) / len(scores)
+        self.extent = self.loose = _extent(sure)
+        if len(sure) < len(scores):
+            half = 0.5 * threshold
+            self.loose = _extent([p for p, s in zip(points, scores, strict=True) if s >= half])
+
+    def plausible(self, centred: bool = False) -> bool:
+        """Whether this could be a person in the crop `pose.box`.
+
+        Enough key points must be confident, and together they must be neither a heap in one place
+        nor larger than the crop. centred: the crop was made around this person, who must fill it.
+        """
+        if self.extent is None or self.share < _ENOUGH:
+            return False
+        longer = max(self.extent[2:]) / max(self.pose.box[2:].tolist())
+        return (_CENTRED if centred else _EXTENT[0]) <= longer <= _EXTENT[1]
 
 
-def agree(first: Pose, second: Pose, threshold: float) -> bool:
+def _extent(points):
+    if not points:
+        return None
+    xs, ys = zip(*points, strict=True)
+    x, y = min(xs), min(ys)
+    return (x, y, max(xs) - x, max(ys) - y)
+
+
+def agree(first: Look, second: Look, threshold: float) -> bool:
     """Whether two passes mean the same person: most key points are in nearly the same place."""
-    both = (first.scores >= threshold) & (second.scores >= threshold)
-    extent = person_extent(second, threshold)
-    if np.count_nonzero(both) < _ENOUGH * len(both) or extent is None:
+    both = (first.pose.scores >= threshold) & (second.pose.scores >= threshold)
+    if np.count_nonzero(both) < _ENOUGH * len(both) or second.loose is None:
         return False
-    apart = np.linalg.norm(first.keypoints[both] - second.keypoints[both], axis=1)
-    return float(np.median(apart)) <= _AGREE * float(max(extent[2:]))
+    apart = first.pose.keypoints[both] - second.pose.keypoints[both]
+    return float(np.median(np.hypot(*apart.T))) <= _AGREE * max(second.loose[2:])
 
 
-def complete(estimator, image: np.ndarray, pose: Pose, threshold: float) -> Pose:
-    """The same pose, or a better one from a wider crop when some of its key points are missing.
+def complete(estimator, image: np.ndarray, look: Look, threshold: float) -> Look:
+    """The same look, or a better one from a wider crop when some of its key points are missing.
 
     A tile that cuts a person in two shows half of them with confidence, and the crop around that
     half would never see the rest. Costs one run of the estimator, none when nothing is missing.
     """
-    if np.count_nonzero(pose.scores < threshold) <= _MISSING * len(pose.scores):
-        return pose
-    x, y, w, h = pose.box
+    if look.share >= 1.0 - _MISSING:
+        return look
+    x, y, w, h = look.pose.box.tolist()
     grow = (_WIDER - 1.0) / 2
-    wide = estimator(image, (x - w * grow, y - h * grow, w * _WIDER, h * _WIDER))
-    better = wide.score > pose.score + _BETTER and plausible(wide, threshold)
-    return wide if better else pose
+    box = (x - w * grow, y - h * grow, w * _WIDER, h * _WIDER)
+    wide = Look(estimator(image, box), threshold)
+    return wide if wide.score > look.score + _BETTER and wide.plausible() else look

@@ -39,7 +39,7 @@ class OneEuro:
     def __call__(
         self, keypoints: np.ndarray, scores: np.ndarray, seconds: float, size: float
     ) -> np.ndarray:
-        """The smoothed key points, (K, 2) float32 px.
+        """The smoothed key points, (K, 2) float32 px, not to be written to.
 
         keypoints: (K, 2) px; scores: (K,); seconds: the frame's time, any origin; size: the
         person's size in px (the longer side of their extent).
@@ -49,16 +49,19 @@ class OneEuro:
             self._seconds = seconds
             self._points = np.array(keypoints, np.float32)
             self._speeds = np.zeros_like(self._points)
-            return self._points.copy()
+            return self._points
         if elapsed == 0.0:  # the same instant twice, as in files with broken time stamps
-            return self._points.copy()
+            return self._points
         self._seconds = seconds
         step = keypoints - self._points
         follow = 1.0 / (1.0 + 1.0 / (2.0 * math.pi * self.speed_cutoff * elapsed))
-        self._speeds += (step * (1.0 / elapsed) - self._speeds) * follow
-        speed = np.sqrt(np.einsum("kc,kc->k", self._speeds, self._speeds))
-        cutoff = speed * (self.beta / max(size, 1e-6)) + self.min_cutoff
-        turns = cutoff * (2.0 * math.pi * elapsed)
-        rate = turns / (1.0 + turns) * np.minimum(scores / self.confident, 1.0)
-        self._points += step * rate[:, None]
-        return self._points.copy()
+        self._speeds *= 1.0 - follow
+        self._speeds += step * (follow / elapsed)
+        speed = np.hypot(self._speeds[:, 0], self._speeds[:, 1])
+        whole_turn = 2.0 * math.pi * elapsed
+        turns = speed * (self.beta * whole_turn / max(size, 1e-6))
+        turns += self.min_cutoff * whole_turn
+        rate = turns / (turns + 1.0)
+        rate *= np.minimum(scores * (1.0 / self.confident), 1.0)
+        self._points = self._points + step * rate[:, None]
+        return self._points

@@ -26,16 +26,15 @@ def find_person(
     threshold = described.threshold if threshold is None else threshold
     glance, best = search.GLANCE * threshold, None
     for tile in search.plan(image.shape[:2], estimator.input_size):
-        first = estimator(image, tile)
-        if first.score < glance or not search.plausible(first, glance):
+        first = search.Look(estimator(image, tile), glance)
+        if first.score < glance or not first.plausible():
             continue
-        extent = search.person_extent(first, glance)
-        crop = geometry.crop_box(extent, estimator.input_size, described.crop_margin)
-        second = estimator(image, crop)
-        if second.score < threshold or not search.plausible(second, threshold, True):
+        crop = geometry.crop_box(first.loose, estimator.input_size, described.crop_margin)
+        second = search.Look(estimator(image, crop), threshold)
+        if second.score < threshold or not second.plausible(centred=True):
             continue
         if search.agree(first, second, glance):
-            return search.complete(estimator, image, second, threshold)
+            return search.complete(estimator, image, second, threshold).pose
         if best is None or second.score > best.score:
             best = second
-    return best
+    return None if best is None else best.pose

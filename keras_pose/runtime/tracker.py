@@ -88,26 +88,27 @@ class PoseTracker:
             self.reset()
             self._size = image.shape[:2]
             self._plan = search.plan(self._size, self.input_size)
-        pose = self._search(image) if self._box is None else self._follow(image)
-        if pose is None:
+            self._highest = float(self._plan[0][3])
+        look = self._search(image) if self._box is None else self._follow(image)
+        if look is None:
             return None
-        extent = search.person_extent(pose, self.threshold)
-        self._box = self._crop(extent)
+        self._box = self._crop(look.loose)
+        pose = look.pose
         if self.smoothing:
-            size = max(extent[2], extent[3])
+            size = max(look.loose[2:])
             pose.keypoints = self.smoothing(pose.keypoints, pose.scores, seconds, size)
         return pose
 
     def _follow(self, image):
-        pose = self.estimator(image, self._box)
+        look = search.Look(self.estimator(image, self._box), self.threshold)
         # half of the last frames' confidence, so that one blurred frame does not end it
-        self._confidence += 0.5 * (pose.score - self._confidence)
-        if self._confidence >= self.threshold and search.plausible(pose, self.threshold, True):
+        self._confidence += 0.5 * (look.score - self._confidence)
+        if self._confidence >= self.threshold and look.plausible(centred=True):
             self._misses = 0
             if self._followed % _WIDER_EVERY == 0:
-                pose = search.complete(self.estimator, image, pose, self.threshold)
+                look = search.complete(self.estimator, image, look, self.threshold)
             self._followed += 1
-            return pose
+            return look
         self._misses += 1
         if self._misses > self.patience or self._confidence < self.glance:
             place = self._box
@@ -126,11 +127,11 @@ class PoseTracker:
         for _ in range(self.budget):
             if self._suspect is None:
                 self._glance(image)
-            elif (pose := self._look_again(image)) is not None:
-                self._confidence, self._followed = pose.score, 0
+            elif (look := self._look_again(image)) is not None:
+                self._confidence, self._followed = look.score, 0
                 self._suspect = self._place = None
                 self._misses = 0
-                return pose
+                return look
         return None
 
     def _glance(self, image):
@@ -140,32 +141,36 @@ class PoseTracker:
         else:
             box = self._plan[self._next % len(self._plan)]
             self._next += 1
-        pose = self.estimator(image, box)
-        if pose.score >= self.glance and search.plausible(pose, self.glance):
-            self._suspect, self._looks = pose, 1
+        look = search.Look(self.estimator(image, box), self.glance)
+        if look.score >= self.glance and look.plausible():
+            self._suspect, self._looks = look, 1
 
     def _look_again(self, image):
         """The suspect in a crop of its own; returned when confident and the same person."""
         first = self._suspect
         self._looks += 1
-        pose = self.estimator(image, self._crop(search.person_extent(first, self.glance)))
-        likely = pose.score >= self.glance and search.plausible(pose, self.glance, True)
-        self._suspect = pose if likely and self._looks < _PASSES else None
-        if (
-            pose.score >= self.start
-            and search.plausible(pose, self.threshold, True)
-            and search.agree(first, pose, self.glance)
-        ):
-            return pose
-        return None
+        pose = self.estimator(image, self._crop(first.loose))
+        second = search.Look(pose, self.glance)
+        likely = second.score >= self.glance and second.plausible(centred=True)
+        self._suspect = second if likely and self._looks < _PASSES else None
+        if second.score < self.start or not search.agree(first, second, self.glance):
+            return None
+        look = search.Look(pose, self.threshold)
+        return look if look.plausible(centred=True) else None
 
     def _crop(self, extent):
-        """The crop around a person's extent; a followed person's changes in size only slowly."""
+        """The crop around a person's extent, no larger than the one around the whole picture.
+
+        A followed person's changes in size only slowly.
+        """
         box = geometry.crop_box(extent, self.input_size, self.margin)
-        if self._box is None:
+        x, y, w, h = box.tolist()
+        high, most = h, self._highest
+        if self._box is not None:
+            before = float(self._box[3])
+            high = min(max(high, before * _SHRINK), before * _GROW)
+        scale = min(high, most) / h
+        if scale == 1.0:
             return box
-        change = box[3] / self._box[3]
-        kept = min(max(change, _SHRINK), _GROW) / change
-        if kept == 1.0:
-            return box
-        return np.concatenate([box[:2] + box[2:] * (1.0 - kept) / 2, box[2:] * kept])
+        shift = (1.0 - scale) / 2
+        return np.array([x + w * shift, y + h * shift, w * scale, h * scale])
