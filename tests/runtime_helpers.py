@@ -6,6 +6,7 @@ a person and know to a fraction of a pixel what must come back.
 
 import contextlib
 import io
+import warnings
 
 import numpy as np
 
@@ -60,7 +61,8 @@ def dots_model(output="decoded", io_type="float32", attach=True, **fields) -> by
         converter.inference_input_type = tf.uint8
         if output == "heads":
             converter.inference_output_type = tf.uint8
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         model = converter.convert()
     if not attach:
         return model
