@@ -16,7 +16,6 @@ from keras_pose.layers import Scale, conv_block, heatmap_block, series, upsample
 from keras_pose.models.network import PREDICTION, PoseNetwork
 
 UPDATES = ("trainable", "add", "replace")
-_DEPTH = 4  # blocks in each f, head and merge
 _LAMBDA = 0.1  # 0 would leave every update without a gradient in the first step, 1 equals "add"
 
 
@@ -33,6 +32,7 @@ def RePose(
     sigma=5.0,
     channels=64,
     keypoint_channels=32,
+    depth=4,
 ) -> PoseNetwork:
     """The network of the paper's figure 2; the defaults are its base model.
 
@@ -51,6 +51,7 @@ def RePose(
     joint_head: predict `post` at once from the merged features, not each map from its own.
     stacks: stages, none of whose weights are shared (table 6). sigma: in input pixels (table 7).
     channels, keypoint_channels: width of the trunk and of each key point's features.
+    depth: blocks in each series of the trunk and the heads.
 
     Raises PoseError for arguments out of range.
     """
@@ -95,10 +96,11 @@ class _Stage:
         self.skeleton, self.arguments = skeleton, arguments
         self.prefix, self.earlier = prefix, earlier
         self.channels, self.width = arguments["channels"], arguments["keypoint_channels"]
+        self.depth = arguments["depth"]
 
     def __call__(self, x, halvings):
         """x: (B, H, W, C). Returns heatmaps by name and decoder features by halvings."""
-        skips = [series(x, self.channels, _DEPTH, name=f"{self.prefix}top")]
+        skips = [series(x, self.channels, self.depth, name=f"{self.prefix}top")]
         for level in range(1, halvings + 1):
             x = self._with_earlier(skips[-1], level - 1)
             skips.append(conv_block(x, self.channels, 5, 2, name=f"{self.prefix}down{level}"))
@@ -109,7 +111,7 @@ class _Stage:
             x = upsample(x, name=f"{name}_upsample")
             x = layers.Concatenate(name=f"{name}_skip")([x, skips[level]])
             x = conv_block(x, self.channels, 1, name=f"{name}_project")
-            x = features[level] = series(x, self.channels, _DEPTH, name=name)
+            x = features[level] = series(x, self.channels, self.depth, name=name)
             maps[f"stride{2**level}"] = heatmap_block(x, self.skeleton.count, name=name)
         return maps, features
 
@@ -122,7 +124,7 @@ class _Stage:
 
     def _coarsest(self, x):
         """The kinematic part of figure 2. Returns pre and post heatmaps, and merged features."""
-        features = self._decouple(x, "keypoint", _DEPTH)
+        features = self._decouple(x, "keypoint", self.depth)
         pre, _ = self._heads(features, "pre")
         if self.arguments["kinematic"]:
             order = self.skeleton.update_order(self.arguments["ordering"])
@@ -151,9 +153,10 @@ class _Stage:
         last, maps = [], []
         for k, x in enumerate(features):
             own = f"{self.prefix}{name}{k}"
-            last.append(series(x, self.width, _DEPTH, name=own))
+            last.append(series(x, self.width, self.depth, name=own))
             maps.append(heatmap_block(last[-1], 1, name=own))
-        return _join(maps, f"{self.prefix}{name}"), last
+        # float32 again: the dtype policy would halve the maps on their way together
+        return _join(maps, f"{self.prefix}{name}", dtype="float32"), last
 
     def _updates(self, features, order, name):
         """Equations 1 and 2: one key point after another, each from the newest features."""
@@ -187,17 +190,19 @@ class _Stage:
 
     def _merge(self, features):
         name = f"{self.prefix}merge"
-        return series(_join(features, name), self.channels, _DEPTH, name=name)
+        return series(_join(features, name), self.channels, self.depth, name=name)
 
 
-def _join(tensors, name):
+def _join(tensors, name, dtype=None):
     """Concatenation along channels; a single tensor is left alone."""
-    return layers.Concatenate(name=f"{name}_join")(tensors) if len(tensors) > 1 else tensors[0]
+    if len(tensors) == 1:
+        return tensors[0]
+    return layers.Concatenate(name=f"{name}_join", dtype=dtype)(tensors)
 
 
 def _check(arguments):
     """Refuses what the paper's network cannot be. Returns how often the resolution is halved."""
-    for name in ("coarsest", "update_blocks", "stacks", "channels", "keypoint_channels"):
+    for name in ("coarsest", "update_blocks", "stacks", "channels", "keypoint_channels", "depth"):
         value = arguments[name]
         if not isinstance(value, int) or value < 1:
             raise PoseError(f"{name} to be a whole number from 1", repr(value), f"Change {name}.")

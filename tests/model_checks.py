@@ -1,0 +1,228 @@
+"""What every pose network must do, written once. A model's test file subclasses ModelChecks.
+
+The subclass gives the smallest instance of its family: full-size models are only built and counted.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+
+from keras_pose import export, geometry, models
+from keras_pose.runtime.estimator import PoseEstimator
+from keras_pose.skeletons import Skeleton
+from keras_pose.task import PoseTask
+
+ARM = Skeleton("arm", ("shoulder", "elbow", "wrist"), edges=((0, 1), (1, 2)))
+
+
+def pictures(network, count=2, seed=0):
+    """(count, H, W, 3) uint8: bright blobs before noise, so that nothing is flat."""
+    height, width = network.input_size
+    draw = np.random.default_rng(seed)
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    images = draw.integers(0, 100, (count, height, width, 3))
+    for image in images:
+        u, v, r = draw.uniform(0.2, 0.8, 3)
+        blob = np.exp(-((x - u * width) ** 2 + (y - v * height) ** 2) / (r * width))
+        image += (155 * blob[..., None] * draw.uniform(0, 1, 3)).astype(int)
+    return images.astype(np.uint8)
+
+
+def batch(network, count=2, seed=0):
+    """(x, y) as keras_pose.data.batches.Loader gives them, nothing warped."""
+    draw = np.random.default_rng(seed)
+    joints = network.skeleton.count
+    x = {
+        "patch": pictures(network, count, seed),
+        "matrix": np.tile(np.float32([[1, 0, 0], [0, 1, 0]]), (count, 1, 1)),
+        "color": np.tile(np.float32([[1, 1, 1], [0, 0, 0]]), (count, 1, 1)),
+    }
+    y = {
+        "keypoints": draw.uniform(0.2, 0.8, (count, joints, 2)).astype(np.float32),
+        "visible": np.ones((count, joints), np.float32),
+        "person": np.ones(count, np.float32),
+    }
+    return x, y
+
+
+def run(network, images):
+    """Every output of the network, by name."""
+    return {k: v.numpy() for k, v in network(tf.cast(images, "float32"), training=False).items()}
+
+
+def unsettle(network, seed=0):
+    """Moves normalisation away from its start, where much of a network is the identity."""
+    draw = np.random.default_rng(seed)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            for weight in layer.weights:
+                weight.assign(weight + draw.uniform(0.05, 0.3, weight.shape))
+
+
+class ModelChecks:
+    """builder, arguments: how keras_pose.models builds the tiny instance; plain types.
+
+    outputs: name of every output to its shape without the batch.
+    """
+
+    builder: str
+    arguments: dict
+    outputs: dict
+    int8_error = 0.1  # of the float map's standard deviation: what int8 may cost, root mean square
+
+    def build(self, **changes):
+        keras.utils.set_random_seed(1)
+        return getattr(models, self.builder)(**{**self.arguments, **changes})
+
+    @pytest.fixture
+    def network(self):
+        return self.build()
+
+    def test_names_and_shapes(self, network):
+        assert network.inputs[0].name == "image"
+        assert network.inputs[0].shape == (None, *network.input_size, 3)
+        made = {name: tuple(maps.shape[1:]) for name, maps in network.output.items()}
+        assert made == self.outputs
+        assert made[models.PREDICTION] == (*network.codec.map_size, network.skeleton.count)
+        images = pictures(network, 3)
+        assert {k: v.shape for k, v in run(network, images).items()} == {
+            k: (3, *shape) for k, shape in self.outputs.items()
+        }
+
+    def test_a_gradient_reaches_every_weight_within_two_steps_and_teaches(self, network):
+        task = PoseTask(network)
+        x, y = batch(network)
+        weights = network.trainable_variables
+        optimizer = keras.optimizers.Adam(3e-3)
+        reached, seen = set(), []
+        for step in range(8):
+            with tf.GradientTape() as tape:
+                loss = task.compute_loss(x, y, task(x, training=True))
+            gradients = tape.gradient(loss, weights)
+            seen.append(float(loss))
+            assert all(g is not None for g in gradients)
+            if step < 2:
+                both = zip(gradients, weights, strict=True)
+                reached |= {w.path for g, w in both if np.any(g.numpy())}
+            optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        assert {w.path for w in weights} - reached == set()
+        assert np.isfinite(seen).all()
+        assert seen[-1] < 0.97 * seen[0]
+
+    def test_a_saved_network_is_the_same_network(self, network, tmp_path):
+        unsettle(network)
+        network.save(tmp_path / "network.keras")
+        loaded = models.load(tmp_path / "network.keras")
+        assert loaded.skeleton == network.skeleton
+        assert loaded.codec.to_dict() == network.codec.to_dict()
+        assert loaded.arguments == network.arguments
+        images = pictures(network)
+        expected, found = run(network, images), run(loaded, images)
+        for name in self.outputs:
+            np.testing.assert_array_equal(found[name], expected[name])
+
+    @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+    def test_mixed_precision_gives_float32_maps_of_the_same_network(self, network, policy):
+        unsettle(network)
+        images = pictures(network)
+        expected = run(network, images)
+        mixed = network.rebuilt(policy)
+        assert {layer.compute_dtype for layer in mixed.layers} > {"float32"}
+        found = run(mixed, images)
+        for name, maps in expected.items():
+            assert found[name].dtype == np.float32
+            np.testing.assert_allclose(found[name], maps, atol=0.1 * max(1.0, np.abs(maps).max()))
+        back = run(mixed.rebuilt(), images)
+        for name, maps in expected.items():
+            np.testing.assert_array_equal(back[name], maps)
+
+    def test_inference_keeps_one_map_and_leaves_out_what_only_training_reads(self, network):
+        unsettle(network)
+        model = network.inference()
+        images = pictures(network)
+        maps = model(tf.cast(images, "float32"), training=False).numpy()
+        np.testing.assert_allclose(maps, run(network, images)[models.PREDICTION], atol=1e-5)
+        kept = {layer.name for layer in model.layers}
+        heads = {maps._keras_history.operation.name for maps in network.output.values()}
+        assert kept & heads == {network.output[models.PREDICTION]._keras_history.operation.name}
+
+    @pytest.mark.backend("jax")
+    def test_a_training_step_on_jax_without_tensorflow(self):
+        script = f"""
+import json, sys
+import keras, numpy as np
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+from keras_pose import models
+from keras_pose.task import PoseTask
+
+def batch(network):
+    size, joints = network.input_size, network.skeleton.count
+    draw = np.random.default_rng(0)
+    x = {{
+        "patch": draw.integers(0, 255, (2, *size, 3)).astype("uint8"),
+        "matrix": np.tile(np.float32([[1, 0, 0], [0, 1, 0]]), (2, 1, 1)),
+        "color": np.tile(np.float32([[1, 1, 1], [0, 0, 0]]), (2, 1, 1)),
+    }}
+    y = {{
+        "keypoints": draw.uniform(0.2, 0.8, (2, joints, 2)).astype("float32"),
+        "visible": np.ones((2, joints), "float32"),
+        "person": np.ones(2, "float32"),
+    }}
+    return x, y
+
+assert keras.backend.backend() == "jax"
+network = models.{self.builder}(**json.loads({json.dumps(self.arguments)!r}))
+before = network.get_weights()
+task = PoseTask(network)
+task.compile(optimizer=keras.optimizers.SGD(0.01), jit_compile=True)
+loss = task.train_on_batch(*batch(network))
+moved = [np.any(a != b) for a, b in zip(before, network.get_weights())]
+assert "tensorflow" not in sys.modules
+print(json.dumps([float(loss), float(np.mean(moved))]))
+"""
+        environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        loss, moved = json.loads(done.stdout.strip().splitlines()[-1])
+        assert np.isfinite(loss)
+        assert moved > 0.8
+
+    def test_float32_tflite_gives_the_same_maps_and_key_points(self, network, tmp_path):
+        unsettle(network)
+        images = pictures(network, 4)
+        maps = run(network, images)[models.PREDICTION]
+        path = tmp_path / "heads.tflite"
+        path.write_bytes(export.to_tflite(network, output="heads"))
+        scale = max(1.0, np.abs(maps).max())
+        np.testing.assert_allclose(_heads(path, images), maps, atol=1e-3 * scale)
+        estimator = PoseEstimator(path)
+        points, scores = network.codec.decode(maps)
+        for i, image in enumerate(images):
+            found, score = estimator.predict_patch(image)
+            expected = geometry.denormalise(points[i], network.input_size)
+            np.testing.assert_allclose(found, expected, atol=0.05)
+            np.testing.assert_allclose(score, scores[i], atol=1e-3)
+
+    def test_int8_tflite_stays_close(self, network, tmp_path):
+        unsettle(network)
+        images = pictures(network, 24)
+        maps = run(network, images)[models.PREDICTION]
+        path = tmp_path / "int8.tflite"
+        path.write_bytes(export.to_tflite(network, "int8", output="heads", calibration=images))
+        error = np.sqrt(np.mean((_heads(path, images) - maps) ** 2))
+        assert error < self.int8_error * maps.std()
+
+
+def _heads(path, images):
+    """The maps of a `.tflite`, through LiteRT."""
+    runner = Interpreter(model_path=str(path)).get_signature_runner()
+    return np.concatenate([runner(image=x[None].astype(np.float32))["heatmaps"] for x in images])
