@@ -307,7 +307,9 @@ def test_reader_tells_what_render_draws():
     for sample in reader.samples:
         picture, keypoints = figures.render(sample.source, (128, 160))
         np.testing.assert_array_equal(sample.keypoints, keypoints)
-        np.testing.assert_array_equal(reader.image(sample), picture)
+        photograph = reader.image(sample)
+        assert np.abs(photograph.astype(int) - picture).mean() < 6.0  # it went through a JPEG
+        np.testing.assert_array_equal(reader.image(sample), photograph)
         assert sample.visible.all()
         x, y, w, h = sample.box
         np.testing.assert_allclose((x, y), keypoints.min(axis=0))
@@ -315,7 +317,7 @@ def test_reader_tells_what_render_draws():
     assert reader[1] is reader.samples[1]
     half = reader.image(reader[0], reduce=2)
     full = cv2.resize(reader.image(reader[0]), (80, 64), interpolation=cv2.INTER_AREA)
-    np.testing.assert_array_equal(half, full)
+    assert half.shape == full.shape and np.abs(half.astype(int) - full).mean() < 3.0
     assert FigureReader(1, size=(100, 130)).image(reader[0], reduce=8).shape == (13, 17, 3)
 
 

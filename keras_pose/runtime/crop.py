@@ -12,7 +12,7 @@ from keras_pose import geometry
 from keras_pose.errors import PoseError
 
 GREY = (127, 127, 127)  # what a crop shows outside the picture
-_REDUCED = {
+REDUCED = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -28,9 +28,9 @@ def load_image(path: str | os.PathLike, reduce: int = 1, orient: bool = False) -
     off by default, because labels of datasets refer to the stored pixels.
     Raises PoseError, naming the file, when it is missing or no readable picture.
     """
-    if reduce not in _REDUCED:
+    if reduce not in REDUCED:
         raise PoseError("reduce of 1, 2, 4 or 8", repr(reduce), "Choose one of the four.")
-    flags = _REDUCED[reduce] | (0 if orient else cv2.IMREAD_IGNORE_ORIENTATION)
+    flags = REDUCED[reduce] | (0 if orient else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
         image = cv2.imdecode(np.fromfile(path, np.uint8), flags)
     except OSError as error:
