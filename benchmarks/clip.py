@@ -22,7 +22,7 @@ import numpy as np
 from keras_pose import geometry, metadata
 from keras_pose.data.figures import Appearance, Pose, background, draw_pose, paint, pose_at
 from keras_pose.errors import command_line
-from keras_pose.runtime import VideoSink
+from keras_pose.runtime import VideoSink, search
 from keras_pose.skeletons import LSP14
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,7 +114,7 @@ def score(truth: dict, results: dict, threshold: float) -> dict:
 
     A frame has a person when at least half of the key points are inside it, and none when no key
     point is; the few between are not counted. A person is followed when a pose is shown whose
-    confident key points' box overlaps the true one by half or more (IoU), or whose median
+    drawn key points' box overlaps the true one by half or more (IoU), or whose median
     distance from the true key points inside the frame is at most 0.3 of the torso; `close` counts
     the second alone.
     """
@@ -149,7 +149,7 @@ def score(truth: dict, results: dict, threshold: float) -> dict:
 def _compare(points, inside, pose, threshold):
     """Whether the pose is close, and how far the boxes overlap."""
     found = np.array([(p["x"], p["y"]) for p in pose["keypoints"]])
-    sure = np.array([p["score"] for p in pose["keypoints"]]) >= threshold
+    sure = np.array([p["score"] for p in pose["keypoints"]]) >= search.JOINT * threshold
     ends = [LSP14.index(n) for n in ("left_shoulder", "right_hip", "right_shoulder", "left_hip")]
     torso = max(np.linalg.norm(points[a] - points[b]) for a, b in (ends[:2], ends[2:]))
     median = np.median(np.linalg.norm(found - points, axis=1)[inside])

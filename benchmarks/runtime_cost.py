@@ -20,7 +20,15 @@ import clip
 import numpy as np
 
 from keras_pose.errors import PoseError, command_line
-from keras_pose.runtime import PoseEstimator, PoseTracker, VideoSource, caption, draw, estimator
+from keras_pose.runtime import (
+    PoseEstimator,
+    PoseTracker,
+    VideoSource,
+    caption,
+    draw,
+    estimator,
+    search,
+)
 
 RESULTS = Path(__file__).resolve().parent / "results" / "runtime_cost.csv"
 PARTS = ("network", "cut", "feed", "decode", "track", "draw")
@@ -90,7 +98,7 @@ def measure(path, frames, threads: int = 1, threshold: float | None = None):
         updated = time.perf_counter()
         if pose is None:
             continue
-        draw(frame, pose, skeleton, tracker.threshold)
+        draw(frame, pose, skeleton, search.JOINT * tracker.threshold)
         caption(frame, f"{1 / (updated - begin):.0f} fps")
         end = time.perf_counter()
         if clock.calls == 1:

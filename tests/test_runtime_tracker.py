@@ -131,9 +131,10 @@ def test_one_lost_frame_does_not_end_it_and_a_lost_person_is_found_again():
     person = _person(600, 200, 300)
     oracle = Oracle()
     tracker = PoseTracker(oracle)
-    _walk(tracker, oracle, [person] * 10)
-    _walk(tracker, oracle, [None], 10 / FPS)
+    before = _walk(tracker, oracle, [person] * 10)[-1][0]
+    held = _walk(tracker, oracle, [None], 10 / FPS)[0][0]
     assert tracker.following
+    assert np.array_equal(held.keypoints, before.keypoints) and held.score < 0.7 * before.score
     assert all(_near(*r) for r in _walk(tracker, oracle, [person] * 3, 11 / FPS))
     assert _walk(tracker, oracle, [None] * 8, 14 / FPS)[-1][0] is None
     # the search begins where the person was lost, so the next frame shows it
@@ -154,7 +155,7 @@ def test_legs_that_come_into_view_are_found_again():
 
 def test_a_new_person_needs_more_than_a_followed_one():
     class Even(Oracle):
-        level = 0.33
+        level = 0.27
 
         def __call__(self, image, box=None):
             pose = super().__call__(image, box)
@@ -167,8 +168,10 @@ def test_a_new_person_needs_more_than_a_followed_one():
     assert all(p is None for p, _ in _walk(tracker, oracle, [person] * 10))
     oracle.level = 0.8
     assert _walk(tracker, oracle, [person] * 10)[-1][0] is not None
-    oracle.level = 0.33
+    oracle.level = 0.27
     assert all(p is not None for p, _ in _walk(tracker, oracle, [person] * 20, 1.0))
+    oracle.level = 0.2
+    assert all(p is None for p, _ in _walk(tracker, oracle, [person] * 20, 2.0)[5:])
 
 
 def test_a_place_that_looks_different_at_every_look_is_not_a_person():

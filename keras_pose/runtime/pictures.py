@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from keras_pose.errors import PoseError
-from keras_pose.runtime import stream
+from keras_pose.runtime import search, stream
 from keras_pose.runtime.crop import load_image
 from keras_pose.runtime.drawing import draw
 from keras_pose.runtime.estimator import PoseEstimator
@@ -94,7 +94,7 @@ def _pictures(estimator, source, out, results, box, threshold):
                 "Check the path; folders below it are not searched.",
             )
     counts = Counts()
-    shown = estimator.metadata.threshold if threshold is None else threshold
+    least = search.JOINT * (estimator.metadata.threshold if threshold is None else threshold)
     for path in paths:
         try:
             image = load_image(path, orient=True)
@@ -108,7 +108,7 @@ def _pictures(estimator, source, out, results, box, threshold):
         if results is not None:
             results.add(pose, source=path.name, size=list(image.shape[:2]))
         if pose is not None:
-            draw(image, pose, estimator.skeleton, shown)
+            draw(image, pose, estimator.skeleton, least)
         cv2.imwrite(str(out / path.name), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if results is not None:
         results.footer["skipped"] = [{"source": n, "reason": why} for n, why in counts.skipped]

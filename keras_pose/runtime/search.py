@@ -11,6 +11,7 @@ from keras_pose import geometry
 from keras_pose.results import Pose
 
 GLANCE = 0.6  # of the threshold: the score of a first pass that is worth a second one
+JOINT = 0.5  # of the threshold: the score from which a key point of a known person is used
 TILES = (1.0, 0.6)  # tile heights, of the picture's shorter side
 _STRIDE = 2 / 3  # of a tile: a person on a border is mostly inside a neighbour, then centred
 _EXTENT = (0.1, 1.1)  # confident key points' longer extent, of the crop
@@ -54,7 +55,7 @@ class Look:
 
     pose: as the estimator gave it; score: the person's; share: of key points with at least the
     threshold; extent: the box (x, y, w, h) around these, loose: around those with at least half of
-    it; None without any. Floats and lists: on a dozen points numpy is slower than Python.
+    it (JOINT); None without any. Floats and lists: on a dozen points numpy is slower than Python.
     """
 
     __slots__ = ("extent", "loose", "pose", "score", "share")
@@ -67,8 +68,8 @@ class Look:
         self.share = len(sure) / len(scores)
         self.extent = self.loose = _extent(sure)
         if len(sure) < len(scores):
-            half = 0.5 * threshold
-            self.loose = _extent([p for p, s in zip(points, scores, strict=True) if s >= half])
+            least = JOINT * threshold
+            self.loose = _extent([p for p, s in zip(points, scores, strict=True) if s >= least])
 
     def plausible(self, centred: bool = False) -> bool:
         """Whether this could be a person in the crop `pose.box`.

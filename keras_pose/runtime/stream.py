@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from keras_pose.errors import PoseError
+from keras_pose.runtime import search
 from keras_pose.runtime.drawing import caption, draw
 from keras_pose.runtime.report import ResultsFile
 from keras_pose.runtime.tracker import PoseTracker
@@ -86,7 +87,7 @@ def run(
     view left to right, as in a mirror; the poses in `results` stay in the camera's own pixels.
     rate: write the frames per second into the view.
     """
-    skeleton, threshold = tracker.estimator.metadata.skeleton, tracker.threshold
+    skeleton, least = tracker.estimator.metadata.skeleton, search.JOINT * tracker.threshold
     frames = shown = 0
     begin = last = time.perf_counter()
     period, note = None, None
@@ -103,7 +104,7 @@ def run(
             if sink is None and window is None:
                 continue
             if pose is not None:
-                draw(frame, pose, skeleton, threshold)
+                draw(frame, pose, skeleton, least)
             if mirror:
                 frame = np.ascontiguousarray(frame[:, ::-1])
             if rate:

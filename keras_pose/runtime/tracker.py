@@ -35,11 +35,13 @@ class PoseTracker:
     """Follows one person from frame to frame.
 
     estimator: called with (picture, box); its metadata gives input size, margin and threshold.
-    threshold: the person score (mean over key points) below which nothing is shown; None takes
-        the metadata's. A new person needs `start` times as much, a first glance `glance` times.
+    threshold: the person score (mean over key points) that tells a person from none; None takes
+        the metadata's. A new person needs `start` times as much, one who is followed `keep` times,
+        a first glance `glance` times.
     margin: the crop around a followed person, of the extent, above the metadata's margin because
         people move between frames. budget: network runs per frame while searching, at least 2.
-    patience: frames that a followed person may fail before the search begins.
+    patience: frames that a followed person may fail before the search begins; the first of them
+    show the last pose again, as long as the confidence, halved by each, is enough to keep it.
     smoothing: called with (keypoints, scores, seconds, size); None takes OneEuro, False nothing.
     """
 
@@ -48,6 +50,7 @@ class PoseTracker:
         estimator: Estimator,
         threshold: float | None = None,
         start: float = 1.2,
+        keep: float = 0.8,
         glance: float = search.GLANCE,
         margin: float = 1.1,
         budget: int = 4,
@@ -57,7 +60,8 @@ class PoseTracker:
         described = estimator.metadata
         self.estimator, self.input_size = estimator, described.input_size
         self.threshold = described.threshold if threshold is None else threshold
-        self.start, self.glance = min(start * self.threshold, 0.95), glance * self.threshold
+        self.start, self.keep = min(start * self.threshold, 0.95), keep * self.threshold
+        self.glance = glance * self.threshold
         self.margin = margin * described.crop_margin
         self.budget, self.patience = max(int(budget), 2), patience
         if smoothing is None:
@@ -67,7 +71,7 @@ class PoseTracker:
 
     def reset(self) -> None:
         """Forgets the person and begins the search anew, as for another video."""
-        self._box = None  # the crop of the followed person
+        self._box = self._last = None  # the crop and the pose of the followed person
         self._suspect, self._looks = None, 0
         self._place, self._misses = None, 0
         self._plan, self._next, self._size = [], 0, None
@@ -91,22 +95,29 @@ class PoseTracker:
             self._highest = float(self._plan[0][3])
         look = self._search(image) if self._box is None else self._follow(image)
         if look is None:
-            return None
+            return self._held()
         self._box = self._crop(look.loose)
-        pose = look.pose
+        self._last = pose = look.pose
         if self.smoothing:
             size = max(look.loose[2:])
             pose.keypoints = self.smoothing(pose.keypoints, pose.scores, seconds, size)
         return pose
 
+    def _held(self):
+        """The last pose again while there is still confidence, with what is left of its score."""
+        if self._box is None or self._confidence < self.keep:
+            return None
+        left = min(self._confidence / max(self._last.score, 1e-6), 1.0)
+        return Pose(self._last.keypoints, self._last.scores * left, self._box)
+
     def _follow(self, image):
-        look = search.Look(self.estimator(image, self._box), self.threshold)
-        # half of the last frames' confidence, so that one blurred frame does not end it
+        look = search.Look(self.estimator(image, self._box), self.keep)
+        # half of it is the last frames', so that one blurred frame does not end it
         self._confidence += 0.5 * (look.score - self._confidence)
-        if self._confidence >= self.threshold and look.plausible(centred=True):
+        if self._confidence >= self.keep and look.plausible(centred=True):
             self._misses = 0
             if self._followed % _WIDER_EVERY == 0:
-                look = search.complete(self.estimator, image, look, self.threshold)
+                look = search.complete(self.estimator, image, look, self.keep)
             self._followed += 1
             return look
         self._misses += 1
@@ -118,7 +129,7 @@ class PoseTracker:
 
     def _lose(self):
         """Gives the person up; the search begins with the whole frame."""
-        self._box, self._suspect, self._place = None, None, None
+        self._box = self._last = self._suspect = self._place = None
         self._misses, self._looks, self._next = 0, 0, 0
         if self.smoothing:
             self.smoothing.reset()
@@ -155,7 +166,7 @@ class PoseTracker:
         self._suspect = second if likely and self._looks < _PASSES else None
         if second.score < self.start or not search.agree(first, second, self.glance):
             return None
-        look = search.Look(pose, self.threshold)
+        look = search.Look(pose, self.keep)
         return look if look.plausible(centred=True) else None
 
     def _crop(self, extent):
