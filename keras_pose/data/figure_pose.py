@@ -178,8 +178,8 @@ _CUMULATED = np.cumsum([s.weight for s in _CHOICES]) / sum(s.weight for s in _CH
 def draw_pose(rng: np.random.Generator) -> Pose:
     """A random pose inside LIMITS, seen from anywhere around: front, sides and back.
 
-    One in ten lies on a side or hangs at a steep angle; the camera looks from chest height or a
-    little above.
+    One in fourteen lies on a side or hangs at a steep angle; the camera looks from chest height
+    or a little above.
     """
     draws = rng.random((len(JOINTS) + 3, 3))
     choice, side, frontal = draws[-1]
@@ -187,10 +187,10 @@ def draw_pose(rng: np.random.Generator) -> Pose:
     angles = style.low + (style.high - style.low) * draws[: len(JOINTS)]
     turn, tilt, steep = draws[-2]
     normal = rng.standard_normal(3)
-    yaw = 35.0 * normal[0] if frontal < 0.25 else 360.0 * turn
+    yaw = 35.0 * normal[0] if frontal < 0.35 else 360.0 * turn
     roll = 6.0 * normal[1]
-    if steep < 0.1:
-        roll = (1 if steep < 0.05 else -1) * (30.0 + 80.0 * draws[-3, 0])
+    if steep < 0.07:
+        roll = (1 if steep < 0.035 else -1) * (30.0 + 80.0 * draws[-3, 0])
     pitch = float(np.clip(6.0 + 8.0 * normal[2], -12.0, 30.0))
     tilt = style.tilt[0] + (style.tilt[1] - style.tilt[0]) * tilt
     pose = Pose(angles, (yaw, tilt, pitch, roll), style.seated)

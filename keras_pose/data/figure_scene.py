@@ -38,7 +38,7 @@ def background(rng: np.random.Generator, size=(256, 320), clutter: float = 1.0) 
         _wires,
         _leaves,
     )
-    count = int(clutter * rng.integers(2, 13))
+    count = int(clutter * rng.integers(1, 11))
     picks = rng.integers(0, len(things), count)
     for pick, place in zip(picks, rng.random((count, 2)), strict=True):
         unit = min(height, width)
