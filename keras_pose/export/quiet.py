@@ -1,4 +1,4 @@
-"""Silence for libraries that write to the terminal from C++."""
+"""Silence for libraries that write to the terminal from Python and from C++."""
 
 import contextlib
 import os
@@ -15,20 +15,21 @@ def quiet():
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as heard, contextlib.ExitStack() as restore:
+    with tempfile.TemporaryFile("w+", errors="replace") as heard, contextlib.ExitStack() as undo:
         for descriptor in (1, 2):
             saved = os.dup(descriptor)
-            restore.callback(os.close, saved)
-            restore.callback(os.dup2, saved, descriptor)
+            undo.callback(os.close, saved)
+            undo.callback(os.dup2, saved, descriptor)
             os.dup2(heard.fileno(), descriptor)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                yield
-            except Exception as error:
-                heard.seek(0)
-                error.add_note(heard.read().decode(errors="replace")[-4000:])
-                raise
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
+        # in a notebook, Python's streams do not end in these descriptors
+        undo.enter_context(contextlib.redirect_stdout(heard))
+        undo.enter_context(contextlib.redirect_stderr(heard))
+        undo.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except Exception as error:
+            heard.flush()
+            heard.seek(0)
+            error.add_note(heard.read()[-4000:])
+            raise

@@ -1,0 +1,217 @@
+"""Codecs: what is encoded comes back, in numpy, TensorFlow, JAX and a `.tflite`."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from conftest import ROOT
+
+from keras_pose import codecs, export, geometry, skeletons
+from keras_pose.codecs import GaussianHeatmap, SoftmaxHeatmap
+from keras_pose.errors import PoseError
+from keras_pose.models.network import PREDICTION, PoseNetwork
+
+# (input size, map size, sigma in input pixels): square, tall, unequal strides, smallest map
+SHAPES = [
+    ((128, 128), (32, 32), 6.0),
+    ((256, 192), (64, 48), 8.0),
+    ((64, 96), (32, 24), 4.0),
+    ((12, 12), (3, 3), 5.0),
+]
+KINDS = [GaussianHeatmap, SoftmaxHeatmap]
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.kind)
+def kind(request):
+    return request.param
+
+
+def maps_of(codec, keypoints, visible=None):
+    """What a network that has learned the targets by heart would give out."""
+    visible = np.ones(keypoints.shape[:2], np.float32) if visible is None else visible
+    target = codec.encode(keypoints, visible)
+    return np.log(np.maximum(target, 1e-30)) if codec.kind == "softmax" else target
+
+
+def points(batch, count, seed=0, low=0.0, high=1.0):
+    return np.random.default_rng(seed).uniform(low, high, (batch, count, 2)).astype(np.float32)
+
+
+def borders():
+    """(1, 25, 2): corners and edges of the picture, and just inside them."""
+    ends = np.array([0.0, 0.003, 0.5, 0.997, 1.0], np.float32)
+    return np.stack(np.meshgrid(ends, ends), axis=-1).reshape(1, -1, 2)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_decode_inverts_encode(kind, shape):
+    codec = kind(*shape)
+    given = np.concatenate([points(3, 25), borders()])
+    keypoints, scores = codec.decode(maps_of(codec, given))
+    apart = geometry.denormalise(keypoints, shape[0]) - geometry.denormalise(given, shape[0])
+    assert np.abs(apart).max() < 0.01, "pixels of the input"
+    assert keypoints.dtype == scores.dtype == np.float32
+    assert keypoints.shape == (4, 25, 2) and scores.shape == (4, 25)
+
+
+def test_target_shape_and_peak(kind):
+    codec = kind((64, 96), (32, 24), 4.0)
+    cell = np.array([[[(7 + 0.5) / 24, (20 + 0.5) / 32]]], np.float32)
+    target = codec.encode(cell, np.ones((1, 1), np.float32))
+    assert target.shape == (1, 32, 24, 1) and target.dtype == np.float32
+    assert np.unravel_index(target[0, ..., 0].argmax(), (32, 24)) == (20, 7)
+    # sigma is in pixels of the input: one cell is 4 of them across and 2 down
+    across, down = target[0, 20, 8, 0], target[0, 21, 7, 0]
+    peak = target[0, 20, 7, 0]
+    np.testing.assert_allclose(across / peak, np.exp(-0.5 * (4 / 4) ** 2), rtol=1e-5)
+    np.testing.assert_allclose(down / peak, np.exp(-0.5 * (2 / 4) ** 2), rtol=1e-5)
+
+
+def test_scores_are_high_on_targets_and_low_on_nothing(kind):
+    codec = kind(*SHAPES[0])
+    given, visible = points(2, 50, low=0.05, high=0.95), np.ones((2, 50), np.float32)
+    visible[1] = 0
+    _, scores = codec.decode(maps_of(codec, given, visible))
+    assert scores[0].min() > 0.85 and scores.max() <= 1.0
+    assert scores[1].max() < 0.05 and scores.min() >= 0.0
+    noise = np.random.default_rng(1).normal(0, 30, (2, 32, 32, 50)).astype(np.float32)
+    _, scores = codec.decode(noise)
+    assert scores.min() >= 0.0 and scores.max() <= 1.0
+
+
+def test_what_is_not_visible_asks_for_nothing():
+    given, hidden = points(1, 4), np.zeros((1, 4), np.float32)
+    assert not GaussianHeatmap(*SHAPES[0]).encode(given, hidden).any()
+    uniform = SoftmaxHeatmap(*SHAPES[0]).encode(given, hidden)
+    np.testing.assert_allclose(uniform, 1 / 32**2)
+
+
+def test_softmax_targets_are_distributions():
+    given = np.concatenate([points(1, 25), borders(), points(1, 25, low=-3, high=4)])
+    target = SoftmaxHeatmap(*SHAPES[1]).encode(given, np.ones((3, 25), np.float32))
+    np.testing.assert_allclose(target.sum(axis=(1, 2)), 1, rtol=1e-4)
+    assert target.min() >= 0
+
+
+def test_softmax_decode_ignores_the_level_of_a_map():
+    codec = SoftmaxHeatmap(*SHAPES[0])
+    maps = maps_of(codec, points(2, 5)).clip(-12)
+    level = np.random.default_rng(0).normal(0, 20, (2, 1, 1, 5)).astype(np.float32)
+    for found, expected in zip(codec.decode(maps + level), codec.decode(maps), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_batch_is_its_singles(kind):
+    codec = kind(*SHAPES[2])
+    given, visible = points(6, 5), (points(6, 5, 1)[..., 0] > 0.3).astype(np.float32)
+    maps = maps_of(codec, given, visible)
+    singles = [codec.encode(given[i : i + 1], visible[i : i + 1])[0] for i in range(6)]
+    np.testing.assert_array_equal(codec.encode(given, visible), singles)
+    for i, together in enumerate(zip(*codec.decode(maps), strict=True)):
+        for found, expected in zip(codec.decode(maps[i : i + 1]), together, strict=True):
+            np.testing.assert_array_equal(found[0], expected)
+
+
+def test_a_mirrored_picture_has_mirrored_maps(kind):
+    codec = kind(*SHAPES[1])
+    mirror = list(skeletons.LSP14.mirror)
+    given, visible = points(2, 14), np.ones((2, 14), np.float32)
+    flipped = (given * (-1, 1) + (1, 0))[:, mirror].astype(np.float32)
+    expected = codec.encode(given, visible)[:, :, ::-1, mirror]
+    np.testing.assert_allclose(codec.encode(flipped, visible), expected, atol=2e-5)
+    found, _ = codec.decode(np.ascontiguousarray(maps_of(codec, given)[:, :, ::-1, mirror]))
+    np.testing.assert_allclose(found, flipped, atol=1e-4)
+
+
+def test_odd_maps_stay_inside_the_picture(kind):
+    """Flat, upside-down, tied, infinite logits: no crash, no NaN, no point far outside."""
+    codec = kind(*SHAPES[0])
+    maps = np.zeros((1, 32, 32, 5), np.float32)
+    maps[..., 1] = -maps_of(codec, points(1, 1))[..., 0].clip(-20)
+    maps[0, :, :2, 2] = 7.0
+    maps[0, 31, 31, 3] = 1e30
+    maps[..., 4] = np.random.default_rng(0).normal(size=(32, 32))
+    keypoints, scores = codec.decode(maps)
+    assert np.isfinite(keypoints).all() and np.isfinite(scores).all()
+    assert keypoints.min() >= 0 and keypoints.max() <= 1
+    np.testing.assert_allclose(keypoints[0, 3], 31.5 / 32, atol=0.5 / 32)
+
+
+def test_dicts_and_refusals(kind):
+    codec = kind(*SHAPES[1])
+    assert codecs.from_dict(codec.to_dict()) == codec
+    with pytest.raises(PoseError, match="codec kind"):
+        codecs.from_dict({**codec.to_dict(), "kind": "wavelet"})
+    for wrong in (((64, 64), (2, 16), 3.0), ((64, 64), (16, 16), 0.0), ((0, 64), (16, 16), 3.0)):
+        with pytest.raises(PoseError, match="positive sigma"):
+            kind(*wrong)
+
+
+# the same numbers elsewhere
+
+
+def _case(kind):
+    """A codec, its input and what numpy makes of it."""
+    codec = kind(*SHAPES[2])
+    given = np.concatenate([points(3, 3), borders()[:, ::9]])
+    visible = np.ones((4, 3), np.float32)
+    visible[0, 1] = 0
+    maps = maps_of(codec, given, visible).clip(-25)
+    maps += np.random.default_rng(2).normal(0, 0.01, maps.shape).astype(np.float32)
+    return codec, given, visible, maps, (codec.encode(given, visible), *codec.decode(maps))
+
+
+def _equal(found, expected):
+    for name, a, b in zip(("target", "keypoints", "scores"), found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5, err_msg=name)
+
+
+def test_tensorflow_agrees(kind):
+    codec, given, visible, maps, expected = _case(kind)
+    tensors = [keras.ops.convert_to_tensor(v) for v in (given, visible, maps)]
+    found = codec.encode(*tensors[:2]), *codec.decode(tensors[2])
+    _equal([keras.ops.convert_to_numpy(v) for v in found], expected)
+
+
+@pytest.mark.backend("jax")
+def test_jax_agrees(kind, tmp_path):
+    codec, given, visible, maps, expected = _case(kind)
+    np.savez(tmp_path / "in.npz", given=given, visible=visible, maps=maps)
+    code = f"""
+import jax, numpy as np
+from keras_pose import codecs
+codec = codecs.from_dict({codec.to_dict()!r})
+given = np.load({str(tmp_path / "in.npz")!r})
+points, visible, maps = (jax.numpy.array(given[n]) for n in ("given", "visible", "maps"))
+target = jax.jit(codec.encode)(points, visible)
+np.savez({str(tmp_path / "out.npz")!r}, target, *jax.jit(codec.decode)(maps))
+"""
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=environment)
+    _equal(np.load(tmp_path / "out.npz").values(), expected)
+
+
+def test_a_tflite_agrees(kind):
+    codec, _, _, maps, expected = _case(kind)
+    # a network whose map is its picture: what goes in reaches the decode as it is
+    codec = kind(codec.map_size, codec.map_size, 2.0)
+    image = keras.Input((*codec.map_size, 3), name="image")
+    network = PoseNetwork(
+        image,
+        {PREDICTION: keras.layers.Identity()(image)},
+        skeleton=skeletons.Skeleton("three", ("a", "b", "c")),
+        codec=codec,
+        builder="Mirror",
+        arguments={},
+    )
+    interpreter = Interpreter(model_content=export.to_tflite(network))
+    run = interpreter.get_signature_runner()
+    for i, single in enumerate(maps):
+        found = run(image=single[None])
+        np.testing.assert_allclose(found["keypoints"][0], expected[1][i], atol=2e-5)
+        reference = codec.decode(single[None])[1][0]  # a score depends on the codec's sigma
+        np.testing.assert_allclose(found["scores"][0], reference, atol=2e-5)
