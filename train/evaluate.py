@@ -6,7 +6,9 @@ python train/evaluate.py MODEL(.keras|.tflite) --data DIR [--flip] [--json FILE]
 import argparse
 from pathlib import Path
 
+from keras_pose.data.open import open_reader
 from keras_pose.errors import PoseError, command_line
+from keras_pose.export.quiet import quiet
 
 
 @command_line
@@ -20,8 +22,8 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="also write the report as JSON")
     arguments = parser.parse_args()
 
-    from keras_pose.data.open import open_reader
-    from keras_pose.training import evaluate
+    with quiet():  # TensorFlow greets from C++
+        from keras_pose.training import evaluate
 
     predict, skeleton, size, margin = evaluate.open_model(arguments.model)
     reader = open_reader(arguments.data, arguments.split)

@@ -6,7 +6,8 @@ python train/train.py repose_lite_lsp --data DIR [--out DIR] [--set a.b=c] [--sm
 
 import argparse
 
-from keras_pose.errors import command_line
+from keras_pose.errors import PoseError, command_line
+from keras_pose.export.quiet import quiet
 
 
 @command_line
@@ -20,9 +21,9 @@ def main():
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     arguments = parser.parse_args()
 
-    from keras_pose.errors import PoseError
-    from keras_pose.training import recipe as recipes
-    from keras_pose.training import run
+    with quiet():  # TensorFlow greets from C++
+        from keras_pose.training import recipe as recipes
+        from keras_pose.training import run
 
     recipe = recipes.load(arguments.recipe, arguments.overrides)
     data = arguments.data or recipe.data

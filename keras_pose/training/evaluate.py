@@ -197,7 +197,8 @@ def measure_presence(predict, reader, input_size, limit=0, seed=0):
     scores = {}
     for person in (1, 0):
         augment = dataclasses.replace(_PRESENCE, background=1.0 - person)
-        loader = Loader(reader, input_size, BATCH, augment=augment, seed=seed, shuffle=False)
+        batch = min(BATCH, len(reader))
+        loader = Loader(reader, input_size, batch, augment=augment, seed=seed, shuffle=False)
         scores[person] = []
         for step in range(loader.steps):
             x, y = loader.batch(0, step)

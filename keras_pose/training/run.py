@@ -14,6 +14,7 @@ from keras_pose.data.batches import Loader
 from keras_pose.data.open import open_reader
 from keras_pose.data.subset import Subset
 from keras_pose.errors import PoseError
+from keras_pose.models import network as networks
 from keras_pose.task import PoseTask
 from keras_pose.training import evaluate, optimizers, state, strategy
 from keras_pose.training.ema import Average
@@ -122,7 +123,7 @@ class Run:
             speed /= time.monotonic() - began
             self.epoch, self.step = self.epoch + 1, 0
             self._finish_epoch(logs["loss"], speed)
-        self.history.curve()
+        self._measure_presence()
         skipped = self.train_reader.skips.count + self.val_reader.skips.count
         if skipped:
             self.bar.write(f"skipped: {self.train_reader.skips.summary()}")
@@ -174,6 +175,18 @@ class Run:
             _write(self.averaged, self.out / "best.keras")
         self._save(loss)
         self.history.curve()
+
+    def _measure_presence(self):
+        """Notes in best.keras which person score tells a person from background."""
+        path = self.out / "best.keras"
+        best = networks.load(path)
+        auc, threshold = evaluate.measure_presence(
+            evaluate.of_network(best), self.val_reader, self.recipe.input_size
+        )
+        if np.isfinite(threshold):
+            presence = {"presence_auc": round(auc, 4), "threshold": round(threshold, 4)}
+            best.notes = {**best.notes, **presence}
+            _write(best, path)
 
     def _save(self, loss):
         if not np.isfinite(loss):

@@ -1,0 +1,110 @@
+"""How much of a network's training speed is left when it is fed from JPEG files.
+
+python benchmarks/throughput.py --data DIR --out benchmarks/results/throughput.csv
+
+Two trainings of the same network, batch size and optimizer take turns, round by round: `fit` of
+PoseTask on batches read from files, augmented, warped and encoded; and `fit` of the bare network on
+one batch of ready pictures and targets. Images per second are medians over the rounds.
+"""
+
+import argparse
+import csv
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from keras_pose.errors import command_line
+from keras_pose.export.quiet import quiet
+
+
+def measure(size, data, batch_size, steps, rounds):
+    """(images/s of PoseTask.fit from files, images/s of the bare network), medians."""
+    import keras
+    import tensorflow as tf
+    from keras import ops
+
+    from keras_pose import losses
+    from keras_pose.data import tfdata
+    from keras_pose.data.batches import Loader
+    from keras_pose.data.open import open_reader
+    from keras_pose.task import PoseTask
+    from keras_pose.training import optimizers, recipe
+
+    chosen = recipe.load("repose_lite_lsp", [f"network.size={size}"])
+    reader = open_reader(data, "train")
+    loader = Loader(reader, chosen.input_size, batch_size, augment=chosen.augment, seed=0)
+
+    class Bare(keras.Model):
+        def __init__(self, network):
+            super().__init__()
+            self.network, self.built = network, True
+
+        def call(self, x, training=False):
+            return self.network(x, training=training)
+
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            weight = ops.ones((batch_size, reader.skeleton.count))
+            loss = losses.BY_CODEC[self.network.codec.kind]
+            size = self.network.codec.map_size
+            return sum(loss(y, ops.image.resize(m, size), weight) for m in y_pred.values())
+
+    def compiled(task):
+        task.compile(optimizer=optimizers.build(chosen.optimizer, 10_000), jit_compile=False)
+        return task
+
+    fed = compiled(PoseTask(chosen.build(reader.skeleton)))
+    bare = compiled(Bare(chosen.build(reader.skeleton)))
+    x, y = loader.batch(0, 0)
+    images = np.asarray(fed.images(x))
+    target = np.asarray(fed.network.codec.encode(y["keypoints"], y["visible"]))
+    ready = tf.data.Dataset.from_tensors((images, target)).repeat(steps)
+    files = [tfdata.epoch(loader, e).take(steps) for e in range(rounds + 1)]
+    speeds = []
+    for data_of_round in files:
+        pair = []
+        for task, batches in ((fed, data_of_round), (bare, ready)):
+            began = time.perf_counter()
+            task.fit(batches, verbose=0, shuffle=False)
+            pair.append(steps * batch_size / (time.perf_counter() - began))
+        speeds.append(pair)
+    return np.median(speeds[1:], axis=0)  # the first round compiles
+
+
+@command_line
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="an LSP or COCO folder")
+    parser.add_argument("--out", default="benchmarks/results/throughput.csv")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=25, help="of each training in a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    rows = []
+    for size, target in (("m", 0.80), ("s", 0.65)):
+        with quiet():
+            fed, bare = measure(size, given.data, given.batch_size, given.steps, given.rounds)
+        rows.append(
+            {
+                "network": f"RePoseLite {size}",
+                "batch_size": given.batch_size,
+                "from_files_images_per_s": round(float(fed), 1),
+                "bare_images_per_s": round(float(bare), 1),
+                "ratio": round(float(fed / bare), 3),
+                "target": target,
+                "command": shlex.join(["python", "benchmarks/throughput.py", *sys.argv[1:]]),
+            }
+        )
+        print({k: v for k, v in rows[-1].items() if k != "command"})
+    with open(Path(given.out), "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    if any(row["ratio"] < row["target"] for row in rows):
+        sys.exit("error: a ratio is below its target")
+
+
+if __name__ == "__main__":
+    main()
