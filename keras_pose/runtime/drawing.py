@@ -17,7 +17,6 @@ from keras_pose.runtime.crop import GREY
 from keras_pose.skeletons import Skeleton
 
 _ACROSS = (255, 255, 255)  # bones from one side to the other
-_FAR = 10_000  # px; beyond it OpenCV's fixed-point arithmetic overflows
 
 
 def draw(
@@ -36,16 +35,13 @@ def draw(
         thickness = max(1, round(min(image.shape[:2]) / 300))
     bones, dots = _lines(skeleton)
     shown = [s >= threshold for s in pose.scores.tolist()]
-    places = [
-        (round(min(max(x, -_FAR), _FAR)), round(min(max(y, -_FAR), _FAR)))
-        for x, y in pose.keypoints.tolist()
-    ]
+    places = [(int(x), int(y)) for x, y in (pose.keypoints + 0.5).tolist()]
     for a, b, color in bones:
         if shown[a] and shown[b]:
             cv2.line(image, places[a], places[b], color, thickness)
-    for i, color in dots:  # a line of no length is a dot
+    for i, color in dots:
         if shown[i]:
-            cv2.line(image, places[i], places[i], color, 2 * thickness + 1)
+            cv2.circle(image, places[i], thickness, color, cv2.FILLED)
     return image
 
 
@@ -62,7 +58,7 @@ def _lines(skeleton):
 
 def caption(image: np.ndarray, text: str) -> np.ndarray:
     """Writes a line of text into the upper left corner of the picture, and returns the picture."""
-    label = _label(text, max(0.4, min(image.shape[:2]) / 900))
+    label = _label(text, max(0.4, min(image.shape[:2]) / 1200))
     height, width = image.shape[0], image.shape[1]
     image[: len(label), : label.shape[1]] = label[:height, :width]
     return image
