@@ -58,12 +58,17 @@ def run(network, images):
 
 
 def unsettle(network, seed=0):
-    """Moves normalisation away from its start, where much of a network is the identity."""
+    """A network as after training: normalisation with the statistics of what it sees, and moved
+    away from its start, where much of a network is the identity."""
     draw = np.random.default_rng(seed)
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            for weight in layer.weights:
-                weight.assign(weight + draw.uniform(0.05, 0.3, weight.shape))
+    norms = [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
+    for norm in norms:
+        norm.momentum, norm.usual = 0.0, norm.momentum
+        norm.gamma.assign(norm.gamma * draw.uniform(0.8, 1.2, norm.gamma.shape))
+        norm.beta.assign(norm.beta + draw.uniform(0.0, 0.3, norm.beta.shape))
+    network(tf.cast(pictures(network, 8, seed), "float32"), training=True)
+    for norm in norms:
+        norm.momentum = norm.usual
 
 
 class ModelChecks:

@@ -2,5 +2,6 @@
 
 from keras_pose.models.network import PREDICTION, PoseNetwork, load
 from keras_pose.models.repose import RePose
+from keras_pose.models.repose_lite import RePoseLite
 
-__all__ = ["PREDICTION", "PoseNetwork", "RePose", "load"]
+__all__ = ["PREDICTION", "PoseNetwork", "RePose", "RePoseLite", "load"]

@@ -1,0 +1,221 @@
+"""RePoseLite: RePose's kinematic updates in a network that fits a phone.
+
+What it keeps of RePose (Isack et al., 2020): a set of features per key point at a coarse
+resolution, updated outward along the skeleton and back with separate weights, each from its own
+and its neighbours' features; a trainable residual weight; heatmaps supervised before and after the
+updates; refinement at a finer resolution.
+
+Where it departs, and why:
+- convolution, normalisation, ReLU6 in this order: normalisation folds into the convolution, and
+  the range is known to int8. The residual weight is the last normalisation's scale: it folds too.
+- separable convolutions, a stride-2 stem, and no layer at all on full resolution: that is where
+  RePose spends most of its time. The last heatmaps have a quarter of the input's side; the codec's
+  sub-cell decoding makes up for it.
+- key points equally far from the first are updated together: 2 x 4 steps for LSP14 instead of
+  28. Masked kernels (LinkedConv2D) let each read its neighbours only, as before.
+- few channels per key point, and the trunk's features stay beside theirs (an addition): the
+  updates need not carry all that the decoder wants to know.
+- a context branch at half the coarse resolution, where a view of the whole person is cheap.
+"""
+
+import functools
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_pose import skeletons
+from keras_pose.codecs import GaussianHeatmap, SoftmaxHeatmap
+from keras_pose.errors import PoseError
+from keras_pose.layers import LinkedConv2D, upsample
+from keras_pose.models.network import PREDICTION, PoseNetwork
+
+SIZES = {
+    "s": {"stem": 16, "channels": (24, 48, 96), "blocks": (0, 1, 2), "keypoint_channels": 4},
+    "m": {"stem": 24, "channels": (48, 96, 192), "blocks": (1, 2, 4), "keypoint_channels": 8},
+}
+CODECS = {"softmax": SoftmaxHeatmap, "mse": GaussianHeatmap}
+_LAMBDA = 0.3  # start of the residual weight: small, but every update has a gradient at once
+_MOMENTUM = 0.97  # a training of a few hundred steps must leave usable moving statistics
+
+
+def RePoseLite(
+    size="s",
+    skeleton="lsp14",
+    input_size=(128, 128),
+    loss="softmax",
+    sigma=6.0,
+    ordering="hips-out",
+    stem=None,
+    channels=None,
+    blocks=None,
+    keypoint_channels=None,
+) -> PoseNetwork:
+    """A network for phones; see the module for what it shares with RePose.
+
+    Input: image (B, H, W, 3) float32 RGB 0..255. Outputs, K = key points of the skeleton: `pre`
+    and `post` (B, H / 8, W / 8, K), before and after the updates, and `heatmaps`
+    (B, H / 4, W / 4, K). An int8 file computes `heatmaps` alone.
+
+    size: "s" or "m", the four widths below, each of which may be given instead.
+    skeleton: name, dict or Skeleton; its edges and order are those of the updates.
+    loss: "softmax" (maps are logits over the cells) or "mse" (the paper's Gaussians); it chooses
+    the codec. sigma: in input pixels. ordering: as in RePose.
+    stem: channels at stride 2; channels, blocks: width and number of residual blocks at strides
+    4, 8, 16 (and on, for large inputs); keypoint_channels: features of each key point.
+
+    Raises PoseError for an unknown size or loss, and for sides that no such strides divide.
+    """
+    arguments = dict(locals())
+    skeleton = skeletons.get(skeleton)
+    arguments["skeleton"], arguments["input_size"] = skeleton.to_dict(), list(input_size)
+    widths = _widths(arguments)
+    channels, width = widths["channels"], widths["keypoint_channels"]
+
+    image = keras.Input((*input_size, 3), name="image")
+    x = layers.Rescaling(1 / 255, name="normalise")(image)  # no offset: folds into the stem
+    x = _convolution(x, widths["stem"], 3, 2, name="stem")
+    skips = []
+    for i, count in enumerate(widths["blocks"]):
+        name = f"stride{4 * 2**i}"
+        down = _convolution if i == 0 else _separable  # few channels: the plain one is as cheap
+        x = down(x, channels[i], 3 if i == 0 else 5, 2, name=f"{name}_down")
+        for j in range(1, count + 1):
+            x = _residual(x, name=f"{name}_{j}")
+        skips.append(x)
+    for i in range(len(channels) - 2, 0, -1):
+        x = _joined(x, skips[i], name=f"stride{4 * 2**i}_context")
+
+    waves = update_waves(skeleton, ordering)
+    sets = [_convolution(x, len(w) * width, name=f"keypoints{i}") for i, w in enumerate(waves)]
+    own = _links([k for wave in waves for k in wave], range(skeleton.count), width, 1)
+    head = functools.partial(LinkedConv2D, own, dtype="float32")  # each map from its own features
+    outputs = {"pre": head(name="pre_heatmaps")(_join(sets, "pre"))}
+    for name, sequence in (("forth", range(len(waves))), ("back", range(len(waves))[::-1])):
+        for i in sequence:
+            sets[i] = _update(sets, i, waves, skeleton, width, f"{name}{i}")
+    features = _join(sets, "post")
+    outputs["post"] = head(name="post_heatmaps")(features)
+
+    x = _add(x, _convolution(features, channels[1], active=False, name="merge"), name="merge")
+    x = _residual(_joined(x, skips[0], name="refine"), kernel=3, name="refined")
+    outputs[PREDICTION] = layers.Conv2D(skeleton.count, 1, dtype="float32", name="last_heatmaps")(x)
+    return PoseNetwork(
+        image,
+        outputs,
+        skeleton=skeleton,
+        codec=CODECS[loss](input_size, [side // 4 for side in input_size], sigma),
+        builder="RePoseLite",
+        arguments=arguments,
+    )
+
+
+def update_waves(skeleton, ordering="hips-out") -> list[list[int]]:
+    """Key points that are updated together: the first of the order with its mirror partner, then
+    those one edge from them, two edges, and so on; points that no edge leads to come last."""
+    order = skeleton.update_order(ordering)
+    start = {order[0], skeleton.mirror[order[0]]}
+    waves = [[k for k in order if k in start]]
+    left = [k for k in order if k not in start]
+    while left:
+        reached = {j for k in waves[-1] for j in skeleton.neighbours(k)}
+        waves.append([k for k in left if k in reached] or left)
+        left = [k for k in left if k not in waves[-1]]
+    return waves
+
+
+def _update(sets, i, waves, skeleton, width, name):
+    """Equations 1 and 2 for the key points of one wave: h reads them and their neighbours (which
+    are in this wave and the two beside it), g is separable, its scale is lambda."""
+    near = [j for j in (i - 1, i, i + 1) if 0 <= j < len(waves)]
+    sources = [k for j in near for k in waves[j]]
+    joined = _join([sets[j] for j in near], name)
+    links = _links(sources, waves[i], width, width, skeleton)
+    x = LinkedConv2D(links, use_bias=False, name=f"{name}_read")(joined)
+    x = _normalised(x, name=f"{name}_read")
+    x = layers.DepthwiseConv2D(5, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
+    links = _links(waves[i], waves[i], width, width)
+    x = LinkedConv2D(links, use_bias=False, name=f"{name}_mix")(x)
+    x = _normalised(x, active=False, scale=_LAMBDA, name=f"{name}_mix")
+    return layers.Add(name=f"{name}_add")([sets[i], x])
+
+
+def _links(sources, targets, fan_in, fan_out, skeleton=None):
+    """(len(sources) fan_in, len(targets) fan_out): 1 from a key point's channels to its own, and,
+    with a skeleton, to those of its neighbours."""
+
+    def linked(source, target):
+        return source == target or (skeleton and source in skeleton.neighbours(target))
+
+    table = np.array([[bool(linked(s, t)) for t in targets] for s in sources], "float32")
+    return np.kron(table, np.ones((fan_in, fan_out), "float32"))
+
+
+def _convolution(x, filters, kernel=1, stride=1, active=True, *, name):
+    x = layers.Conv2D(
+        filters, kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_conv"
+    )(x)
+    return _normalised(x, active, name=name)
+
+
+def _separable(x, filters, kernel, stride=1, active=True, *, name):
+    """Nothing between its halves: a normalisation there would cost more than either in training."""
+    x = layers.DepthwiseConv2D(
+        kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise"
+    )(x)
+    return _convolution(x, filters, active=active, name=name)
+
+
+def _residual(x, kernel=5, *, name):
+    return _add(x, _separable(x, x.shape[-1], kernel, active=False, name=name), name=name)
+
+
+def _joined(coarse, fine, *, name):
+    """Adds features of half the resolution."""
+    x = _convolution(coarse, fine.shape[-1], active=False, name=name)
+    return _add(fine, upsample(x, name=f"{name}_upsample"), name=name)
+
+
+def _normalised(x, active=True, scale=1.0, *, name):
+    x = layers.BatchNormalization(
+        momentum=_MOMENTUM,
+        gamma_initializer=keras.initializers.Constant(scale),
+        name=f"{name}_norm",
+    )(x)
+    return layers.ReLU(6.0, name=f"{name}_relu")(x) if active else x
+
+
+def _add(x, y, *, name):
+    return layers.ReLU(6.0, name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, y]))
+
+
+def _join(tensors, name):
+    return layers.Concatenate(name=f"{name}_join")(tensors) if len(tensors) > 1 else tensors[0]
+
+
+def _widths(arguments):
+    """The four widths, those of the size where not given. Refuses what cannot be built."""
+    size, loss = arguments["size"], arguments["loss"]
+    if size not in SIZES or loss not in CODECS:
+        raise PoseError(
+            f"a size among {sorted(SIZES)} and a loss among {sorted(CODECS)}",
+            f"size={size!r}, loss={loss!r}",
+            "Choose from these; other widths can be given one by one.",
+        )
+    given = {k: arguments[k] for k in SIZES[size] if arguments[k] is not None}
+    widths = {**SIZES[size], **given}
+    levels = len(widths["channels"])
+    if levels < 2 or len(widths["blocks"]) != levels:
+        raise PoseError(
+            "channels and blocks for the same two or more strides",
+            f"channels={widths['channels']}, blocks={widths['blocks']}",
+            "Give one number of each for stride 4, 8, 16.",
+        )
+    stride = 4 * 2 ** (levels - 1)
+    if any(side % stride or side < stride for side in arguments["input_size"]):
+        raise PoseError(
+            f"an input whose sides are multiples of {stride}",
+            f"input_size={tuple(arguments['input_size'])}",
+            "Take the next larger multiple, or fewer channels and blocks.",
+        )
+    return widths
