@@ -23,6 +23,7 @@ TINY = {
 
 class TestRePose(ModelChecks):
     builder = "RePose"
+    int8_error = 0.3  # ReLU before normalisation does not fold: each block is rounded twice
     arguments = TINY
     outputs = {  # noqa: RUF012
         "pre": (8, 8, 3),
