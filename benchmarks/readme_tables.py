@@ -19,11 +19,11 @@ COLUMNS = {
         "recipe": "recipe", "network": "network", "parameters": "parameters",
         "minutes": "minutes", "device": "on", "data": "data", "pck@0.2": "PCK@0.2",
         "pck@0.1": "PCK@0.1", "presence_auc": "presence AUC",
+        "int8_pck@0.2": "int8 PCK@0.2", "int8_kib": "int8 KiB",
     },
-    "latency.csv": {"file": "file", "about": "format", "ratio": "latency / MoveNet Lightning"},
-    "int8.csv": {
-        "network": "network", "fp32_pck": "fp32 PCK@0.2", "int8_pck": "int8 PCK@0.2",
-        "drop": "lost", "int8_kib": "int8 size, KiB",
+    "latency.csv": {
+        "file": "file", "model": "network and format", "bytes": "bytes",
+        "ratio_to_first": "latency against MoveNet Lightning fp16",
     },
 }  # fmt: skip
 MARK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -31,7 +31,8 @@ MARK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 def table(name):
     """A Markdown table of a results file."""
-    rows = list(csv.DictReader((HERE / "results" / name).read_text().splitlines()))
+    lines = (HERE / "results" / name).read_text().splitlines()
+    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
     columns = COLUMNS[name]
     lines = [f"| {' | '.join(columns.values())} |", f"|{' --- |' * len(columns)}"]
     lines += [f"| {' | '.join(row[key] for key in columns)} |" for row in rows]

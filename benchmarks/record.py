@@ -1,4 +1,4 @@
-"""Scores a finished run and adds it to the table of trainings.
+"""Scores a finished run, float and int8, and adds it to the table of trainings.
 
 python benchmarks/record.py runs/NAME --data DIR --device "two CPU cores, TensorFlow"
 """
@@ -25,6 +25,7 @@ def main():
     parser.add_argument("--device", required=True, help='such as "two CPU cores, TensorFlow"')
     given = parser.parse_args()
     with quiet():
+        from keras_pose.export.job import export
         from keras_pose.models import network
         from keras_pose.training import evaluate
 
@@ -39,6 +40,9 @@ def main():
         )
         for flip in (False, True)
     ]  # fmt: skip
+    int8 = export(
+        run / "best.keras", run / "best_int8.tflite", "int8", calibrate=given.data, check=given.data
+    )
     log = list(csv.DictReader((run / "log.csv").read_text().splitlines()))
     row = {
         "date": datetime.date.today().isoformat(),
@@ -54,6 +58,10 @@ def main():
         **{k: round(v, 2) for k, v in _means(scores[0]).items()},
         **{f"{k}_flip": round(v, 2) for k, v in _means(scores[1]).items()},
         "presence_auc": round(scores[0].presence, 4),
+        "int8_pck@0.2": round(int8.check.pck, 2),
+        "int8_drop": int8.check.drop,
+        "int8_presence_auc": int8.check.summary["presence_auc"],
+        "int8_kib": int8.path.stat().st_size // 1024,
         "command": shlex.join(["python", "benchmarks/record.py", *sys.argv[1:]]),
     }
     rows = list(csv.DictReader(RESULTS.read_text().splitlines())) if RESULTS.exists() else []
