@@ -10,7 +10,7 @@ from keras_pose.codecs import GaussianHeatmap, SoftmaxHeatmap
 from keras_pose.errors import PoseError
 from keras_pose.models import RePoseLite
 from keras_pose.models.counting import count
-from keras_pose.models.repose_lite import update_waves
+from keras_pose.models.repose_lite import SIZES, update_waves
 from keras_pose.skeletons import COCO17, LSP14, MPII16, Skeleton
 
 TINY = {
@@ -125,6 +125,13 @@ def test_loss_chooses_the_codec_at_a_quarter_of_the_side(loss, codec):
     assert network.codec.map_size == (8, 12)
     assert network.codec.sigma == 7.0
     assert network.output["heatmaps"].shape[1:3] == network.codec.map_size
+
+
+def test_a_saved_network_does_not_depend_on_the_table_of_sizes(monkeypatch):
+    arguments = RePoseLite("s", ARM).arguments
+    shapes = [w.shape for w in RePoseLite("s", ARM).weights]
+    monkeypatch.setitem(SIZES, "s", SIZES["m"])
+    assert [w.shape for w in RePoseLite(**arguments).weights] == shapes
 
 
 def test_sizes_grow_and_stay_small():

@@ -70,6 +70,7 @@ def RePoseLite(
     skeleton = skeletons.get(skeleton)
     arguments["skeleton"], arguments["input_size"] = skeleton.to_dict(), list(input_size)
     widths = _widths(arguments)
+    arguments |= widths  # a saved network stays what it is should the sizes ever change
     channels, width = widths["channels"], widths["keypoint_channels"]
 
     image = keras.Input((*input_size, 3), name="image")
