@@ -9,7 +9,7 @@ DATA ?= figures
 .PHONY: demo test lint clean
 
 demo: $(VENV)/installed
-	$(BIN)/python train/demo.py --data $(DATA)
+	$(BIN)/python train/demo.py --data "$(DATA)"
 
 test: $(VENV)/installed-dev lint
 	$(BIN)/python -m pytest
@@ -34,4 +34,4 @@ $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info
+	rm -rf $(VENV) runs/demo build *.egg-info

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.errors import command_line
+from keras_pose.errors import PoseError, command_line
 from keras_pose.export.quiet import quiet
 
 
@@ -36,6 +36,13 @@ def measure(size, data, batch_size, steps, rounds):
     chosen = recipe.load("repose_lite_lsp", [f"network.size={size}"])
     reader = open_reader(data, "train")
     loader = Loader(reader, chosen.input_size, batch_size, augment=chosen.augment, seed=0)
+
+    if loader.steps < steps:
+        raise PoseError(
+            f"at least {steps} batches of {batch_size}",
+            f"{loader.steps} in {data}",
+            "Lower --steps.",
+        )
 
     class Bare(keras.Model):
         def __init__(self, network):

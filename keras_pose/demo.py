@@ -1,7 +1,7 @@
 """The whole line in one run: train, score, export, check, draw. What `make demo` does."""
 
-import dataclasses
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -17,20 +17,37 @@ from keras_pose.runtime import PoseEstimator, benchmark, contact_sheet, draw, fi
 from keras_pose.training import evaluate, recipe, run
 
 PICTURES = 12
+_TITLE = "# keras_pose demo"
 _HELD_OUT = 2_000_000  # series of figures that neither training nor validation draws from
+
+
+def empty(out):
+    """Makes the folder of a demo, emptying that of an earlier one, finished or not.
+
+    Raises PoseError when `out` holds anything else.
+    """
+    out, report = Path(out), Path(out) / "report.md"
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        if not report.is_file() or not report.read_text().startswith(_TITLE):
+            raise PoseError(
+                "an earlier demo's folder or a new one", str(out), "Choose another --out."
+            )
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    report.write_text(f"{_TITLE}\n\nIt did not come to its end.\n")
 
 
 def demo(data, out, name="repose_lite_figures", overrides=(), max_drop=1.0):
     """Trains a recipe on `data` and leaves in `out`: the networks, both .tflite files, the
     learning curve, overlays.png and report.md.
 
-    data: anything data.open_reader takes. Returns (path of the report, whether int8 lost at most
-    `max_drop` points of PCK@0.2 against float32 on the validation persons).
+    data: anything data.open_reader takes; out: see `empty`. Returns (path of the report, whether
+    int8 lost at most `max_drop` points of PCK@0.2 against float32 on the validation persons).
     """
-    out = Path(out)
-    chosen = dataclasses.replace(recipe.load(name, overrides))
+    chosen, out = recipe.load(name, overrides), Path(out)
+    empty(out)
     began = time.monotonic()
-    print(f"1/5 training {name} on {data}: {chosen.epochs} epochs, about three minutes on 2 cores")
+    print(f"1/5 training {name} on {data}: {chosen.epochs} epochs")
     best = run.train(chosen, data, out)
     minutes = (time.monotonic() - began) / 60
 
@@ -98,9 +115,8 @@ def overlays(path, reader, columns=4):
             continue
         pose = find_person(estimator, image)
         if pose is not None:
-            threshold = (
-                estimator.metadata.threshold / 2
-            )  # the person is there: show weak joints too
+            # the person is there: show weak joints too
+            threshold = estimator.metadata.threshold / 2
             image = draw(image, pose, estimator.skeleton, threshold, thickness=2)
         tiles.append(image)
     return contact_sheet(tiles, columns)
@@ -108,7 +124,7 @@ def overlays(path, reader, columns=4):
 
 def _report(data, chosen, model, minutes, rows, check, passed):
     lines = [
-        "# keras_pose demo",
+        _TITLE,
         "",
         f"`{chosen.name}` on `{data}`: {model.count_params():,} parameters, "
         f"{model.notes['steps']} steps of {chosen.batch_size} in {minutes:.1f} minutes "

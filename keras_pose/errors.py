@@ -18,7 +18,10 @@ class PoseError(ValueError):
 
 
 def command_line(main):
-    """Decorates a script's `main`: a PoseError becomes three lines on stderr and exit status 2."""
+    """Decorates a script's `main`: a PoseError becomes three lines on stderr and exit status 2.
+
+    Ctrl-C ends with one word and status 130, as in a shell.
+    """
 
     @functools.wraps(main)
     def run(*args, **kwargs):
@@ -32,5 +35,8 @@ def command_line(main):
                 file=sys.stderr,
             )
             sys.exit(2)
+        except KeyboardInterrupt:
+            print("\ninterrupted", file=sys.stderr)
+            sys.exit(130)
 
     return run

@@ -103,11 +103,11 @@ def read(path) -> Metadata:
         )
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
-            values = json.loads(archive.read(ENTRY))
-    except (zipfile.BadZipFile, KeyError) as error:
+            values = dict(json.loads(archive.read(ENTRY)))
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
         raise PoseError(
             "a .tflite with keras_pose metadata inside",
-            f"{path} without it",
+            f"{path} without it ({error})",
             "Export the model with convert/export.py, which writes skeleton and codec into it.",
         ) from error
     if values.get("keras_pose") != VERSION:
@@ -116,4 +116,11 @@ def read(path) -> Metadata:
             f"{path} with version {values.get('keras_pose')}",
             "Use the keras_pose that wrote the file, or export it again.",
         )
-    return Metadata.from_dict(values)
+    try:
+        return Metadata.from_dict(values)
+    except (KeyError, TypeError) as error:
+        raise PoseError(
+            f"metadata with the fields of version {VERSION}",
+            f"{path} with others ({error})",
+            "Export the model again with convert/export.py.",
+        ) from error

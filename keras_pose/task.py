@@ -17,12 +17,15 @@ class PoseTask(keras.Model):
     `matrix` (B, 2, 3) input to patch pixels, `color` (B, 2, 3) gain and offset; y with `keypoints`
     (B, K, 2) normalised, `visible` (B, K), `person` (B,). In a crop without a person every key
     point counts and its target is the empty map.
+
+    replicas: devices that share a batch. Keras adds up their gradients, so each one's loss is its
+    share of the mean.
     """
 
-    def __init__(self, network, **kwargs):
+    def __init__(self, network, replicas=1, **kwargs):
         # float32 whatever the policy: half precision would round the warp by a tenth of a pixel
         super().__init__(dtype="float32", **kwargs)
-        self.network = network
+        self.network, self.replicas = network, replicas
         # the warp has no XLA kernel, and Keras would choose XLA by itself on a single GPU
         self.supports_jit = keras.backend.backend() != "tensorflow"
         # it has no weights of its own; unbuilt, `fit` would use up a batch to find that out, and a
@@ -51,7 +54,7 @@ class PoseTask(keras.Model):
             total += loss(target, _resized(ops.cast(maps, "float32"), codec.map_size), weight)
         for extra in self.losses:  # weight regularisation, where a network has any
             total += extra
-        return total
+        return total / self.replicas
 
     def get_config(self):
         return {"network": keras.saving.serialize_keras_object(self.network)}

@@ -23,6 +23,16 @@ def test_scripts_print_them_and_exit_with_two(capsys):
     assert [line.split()[-1] for line in lines] == ["horse", "cow", "stable."]
 
 
+def test_ctrl_c_is_no_traceback(capsys):
+    @command_line
+    def main():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 130 and capsys.readouterr().err.strip() == "interrupted"
+
+
 def test_other_errors_pass_through():
     @command_line
     def main():

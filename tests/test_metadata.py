@@ -80,6 +80,9 @@ def _with(entry, content):
         (FLATBUFFER, "without it"),
         (_with("labels.txt", "nose"), "without it"),
         (_with(metadata.ENTRY, '{"keras_pose": 99}'), "version 99"),
+        (_with(metadata.ENTRY, '{"keras_pose": 1}'), "skeleton"),
+        (_with(metadata.ENTRY, '{"keras_pose": '), "without it"),
+        (_with(metadata.ENTRY, "3"), "without it"),
     ],
 )
 def test_read_refuses(tmp_path, content, named):

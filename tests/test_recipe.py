@@ -33,11 +33,16 @@ def test_smoke_is_small_and_otherwise_the_same(name):
 def test_overrides_reach_deep_and_keep_types():
     loaded = recipe.load(
         "repose_lite_lsp",
-        ["optimizer.rate=1", "network.size=s", "augment.scale=[0.5, 2.0]", "precision=float16"],
+        [
+            "optimizer.rate=1",
+            "network.size=s",
+            "augment.scale=[0.5, 2.0]",
+            "precision=mixed_float16",
+        ],
     )
     assert loaded.optimizer.rate == 1.0 and isinstance(loaded.optimizer.rate, float)
     assert loaded.network["size"] == "s" and loaded.augment.scale == (0.5, 2.0)
-    assert loaded.precision == "float16"
+    assert loaded.precision == "mixed_float16"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +55,10 @@ def test_overrides_reach_deep_and_keep_types():
         ("augment=0", "Augment"),
         ("seed.a=1", "seed"),
         ("epochs", "key=value"),
+        ("epochs=0", "epochs of at least 1"),
+        ("save_every=0", "save_every"),
+        ("ema=1.5", "ema of 0 to 1"),
+        ("precision=fp16", "mixed_float16"),
     ],
 )
 def test_unknown_or_ill_typed_overrides_are_refused(override, hint):

@@ -1,9 +1,14 @@
 """The training task: what it shows the network and what it asks of it."""
 
+import os
+import subprocess
+import sys
+
 import cv2
 import keras
 import numpy as np
 import pytest
+from conftest import ROOT
 from tiny import TinyPose, batch
 
 from keras_pose import geometry, losses, warp
@@ -29,6 +34,37 @@ def test_warp_is_opencvs():
     theirs = cv2.warpAffine(images, matrix, (32, 24), flags=flags, borderValue=(127.0,) * 3)
     # OpenCV rounds its weights to 1/32
     assert np.abs(ours - theirs)[1:-1, 1:-1].max() < 3.0
+
+
+@pytest.mark.backend("jax")
+def test_jax_warps_alike(tmp_path):
+    """Also where the input is taller or wider than the patch."""
+    rng = np.random.default_rng(1)
+    images = rng.random((2, 30, 36, 3)).astype(np.float32) * 255
+    one = geometry.similarity((16, 12), 0.9, 25, target=(18, 15), flip=True)
+    matrices = np.stack([one, np.eye(3)[:2]]).astype(np.float32)
+    np.savez(tmp_path / "in.npz", images=images, matrices=matrices)
+    code = f"""
+import numpy as np
+from keras_pose import warp
+given = np.load({str(tmp_path / "in.npz")!r})
+sizes = [(24, 32), (40, 20)]
+np.savez({str(tmp_path / "out.npz")!r}, *(warp.affine(*given.values(), size) for size in sizes))
+"""
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=environment)
+    with np.load(tmp_path / "out.npz") as found:
+        for size, theirs in zip([(24, 32), (40, 20)], found.values(), strict=True):
+            ours = np.asarray(warp.affine(images, matrices, size))
+            assert ours.shape == theirs.shape and np.abs(ours - theirs).max() < 0.1
+
+
+def test_replicas_share_the_mean():
+    """Keras adds up the gradients of several devices."""
+    x, y = batch()
+    network = TinyPose()
+    one, two = PoseTask(network), PoseTask(network, replicas=2)
+    assert _loss(two, x, y) == pytest.approx(_loss(one, x, y) / 2)
 
 
 def test_identity_matrix_shows_the_patch(task):

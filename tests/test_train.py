@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import dots
+import keras
 import numpy as np
 import pytest
 import tiny
@@ -19,6 +20,7 @@ from keras_pose.errors import PoseError
 from keras_pose.models import network
 from keras_pose.training import evaluate, run, state
 from keras_pose.training.ema import Average
+from keras_pose.training.history import History
 
 
 @pytest.fixture(scope="module")
@@ -101,21 +103,32 @@ def test_the_saved_network_is_the_average(whole_run):
     assert saved.notes["recipe"] == "tiny" and saved.notes["steps"] == 12
 
 
+NAMES = ("alone", "run")
+
+
 def test_several_devices_are_used_together(data, tmp_path):
     done = _worker("tensorflow", tmp_path / "run", data, "devices=2", "drop=0")
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout.splitlines()[-1]) == {"replicas": 2, "steps": 12}
+    alone = _worker("tensorflow", tmp_path / "alone", data, "drop=0")
+    assert alone.returncode == 0, alone.stderr[-2000:]
+    rows = [csv.DictReader((tmp_path / n / "log.csv").read_text().splitlines()) for n in NAMES]
+    one, two = (float(next(row)["loss"]) for row in rows)
+    assert one == pytest.approx(two, rel=0.2)  # each device normalises by its half of the batch
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_trains_and_saves_float32(precision, data, tmp_path):
     recipe = train_worker.recipe(drop=0.0, epochs=1, precision=precision)
-    best = run.train(recipe, data, tmp_path / "run", progress=False)
-    saved = network.load(best)
+    job = run.Run(recipe, data, tmp_path / "run", False, False)
+    scaled = isinstance(job.task.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (precision == "mixed_float16")
+    half = precision.removeprefix("mixed_")
+    assert half in {layer.compute_dtype for layer in job.network.layers}
+    assert job.task.compute_dtype == "float32" and keras.config.dtype_policy().name == "float32"
+    saved = network.load(job.go())
     assert {str(w.dtype) for w in saved.get_weights()} == {"float32"}
     assert saved.layers[2].compute_dtype == "float32"
-    scaled = state.read_position(tmp_path / "run" / "last.state")["recipe"]["precision"]
-    assert scaled == precision
 
 
 def test_resume_and_new_runs_do_not_mix(data, whole_run, tmp_path):
@@ -127,10 +140,13 @@ def test_resume_and_new_runs_do_not_mix(data, whole_run, tmp_path):
         run.train(recipe, data, tmp_path, resume=True)
     with pytest.raises(PoseError, match="network"):
         run.train(train_worker.recipe(drop=0.5), data, out, resume=True)
+    with pytest.raises(PoseError, match="26 training persons"):
+        run.train(recipe, data / "val", out, resume=True)
 
 
-def test_a_torn_state_is_refused(tmp_path):
-    (tmp_path / "last.state").write_bytes(b"PK\x03\x04 half a file")
+@pytest.mark.parametrize("content", [b"PK\x03\x04 half a file", b""])
+def test_a_torn_state_is_refused(tmp_path, content):
+    (tmp_path / "last.state").write_bytes(content)
     with pytest.raises(PoseError, match="resume"):
         state.read_position(tmp_path / "last.state")
 
@@ -158,13 +174,23 @@ def test_rare_updates_of_the_average_have_the_same_time_constant():
     assert means[0] == pytest.approx(means[1], rel=1e-4) and 0.5 < means[0] < 0.7
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(data, tmp_path):
-    recipe = train_worker.recipe()
+@pytest.mark.parametrize("save_every", [2, 100])
+def test_a_loss_that_is_not_finite_stops_the_run(data, tmp_path, save_every):
+    recipe = dataclasses.replace(train_worker.recipe(), save_every=save_every)
     job = run.Run(recipe, data, tmp_path / "run", False, False)
     job.network.layers[-1].kernel.assign(job.network.layers[-1].kernel * np.nan)
     with pytest.raises(PoseError, match="finite"):
         job.go()
-    assert not (tmp_path / "run" / "last.state").exists()
+    assert not {"last.state", "last.keras", "best.keras"} & set(os.listdir(tmp_path / "run"))
+
+
+def test_what_could_not_be_scored_is_left_blank(tmp_path):
+    history = History(tmp_path)
+    for epoch, score in ((1, None), (2, 40.0)):
+        history.add({"epoch": epoch, "step": epoch, "loss": 0.5, "pck@0.2": score})
+    history.curve()
+    assert (tmp_path / "log.csv").read_text().splitlines()[1] == "1,1,0.5,"
+    assert (tmp_path / "curve.png").exists()
 
 
 def _oracle(reader, size, wrong=0.0):

@@ -4,11 +4,10 @@ python train/demo.py [--data DIR|figures] [--out DIR] [--set a.b=c]
 """
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
-from keras_pose.errors import PoseError, command_line
+from keras_pose.errors import command_line
 from keras_pose.export.quiet import quiet
 
 
@@ -16,7 +15,7 @@ from keras_pose.export.quiet import quiet
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="figures", help="labelled pictures, or figures")
-    parser.add_argument("--out", default="runs/demo", help="emptied first")
+    parser.add_argument("--out", default="runs/demo", help="an earlier demo there is removed")
     parser.add_argument("--recipe", default="repose_lite_figures")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=c", dest="overrides")
     parser.add_argument("--max-drop", type=float, default=1.0, help="PCK@0.2 that int8 may lose")
@@ -26,11 +25,6 @@ def main():
         from keras_pose import demo
 
     out = Path(given.out)
-    if out.exists() and any(out.iterdir()):
-        if not (out / "last.state").exists():
-            advice = "Choose another --out."
-            raise PoseError("an earlier demo's folder or a new one", str(out), advice)
-        shutil.rmtree(out)
     report, passed = demo.demo(given.data, out, given.recipe, given.overrides, given.max_drop)
     print(
         f"\nlook at   {out / 'overlays.png'}   poses of the int8 file"

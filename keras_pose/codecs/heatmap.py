@@ -131,7 +131,7 @@ class GaussianHeatmap(Heatmap):
         """
         xp = shim.of(keypoints)
         maps = xp.exp(self._log_gaussian(xp, xp.array(keypoints)))
-        visible = xp.reshape(xp.array(visible), (*maps.shape[:2], 1, 1))
+        visible = xp.expand_dims(xp.expand_dims(xp.array(visible), -1), -1)
         return xp.transpose(maps * visible, (0, 2, 3, 1))
 
     def decode(self, maps):

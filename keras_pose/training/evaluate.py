@@ -173,7 +173,9 @@ def evaluate(predict, reader, input_size, crop_margin=1.25, limit=0, flip=False,
         )
     report = _score(np.stack(predicted), np.stack(truth), np.stack(visible), reader.skeleton)
     if presence:
-        report.presence, report.threshold = measure_presence(predict, reader, input_size, limit)
+        report.presence, report.threshold = measure_presence(
+            predict, reader, input_size, crop_margin, limit
+        )
     return report
 
 
@@ -189,7 +191,7 @@ def _score(predicted, truth, visible, skeleton):
     return Report(table, len(truth), int(np.isnan(reference).sum()))
 
 
-def measure_presence(predict, reader, input_size, limit=0, seed=0):
+def measure_presence(predict, reader, input_size, crop_margin=1.25, limit=0, seed=0):
     """(AUC, best threshold) of the person score, see metrics.presence."""
     from keras_pose.data import sheet
     from keras_pose.data.batches import Loader
@@ -198,7 +200,10 @@ def measure_presence(predict, reader, input_size, limit=0, seed=0):
     for person in (1, 0):
         augment = dataclasses.replace(_PRESENCE, background=1.0 - person)
         batch = min(BATCH, len(reader))
-        loader = Loader(reader, input_size, batch, augment=augment, seed=seed, shuffle=False)
+        loader = Loader(
+            reader, input_size, batch, augment=augment, seed=seed, shuffle=False,
+            crop_margin=crop_margin,
+        )  # fmt: skip
         scores[person] = []
         for step in range(loader.steps):
             x, y = loader.batch(0, step)

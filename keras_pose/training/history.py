@@ -16,11 +16,12 @@ class History:
         self._board = _board(self.out)
 
     def add(self, row: dict):
+        """row: `epoch`, `step`, `loss` and numbers, None for none; every time the same keys."""
         self.rows.append(row)
         self._write()
         if self._board is not None:
             for key, value in row.items():
-                if key not in ("epoch", "step"):
+                if key not in ("epoch", "step") and value is not None:
                     self._board.add_scalar(key, float(value), int(row["step"]))
             self._board.flush()
 

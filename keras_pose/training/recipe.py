@@ -8,6 +8,7 @@ import ast
 import dataclasses
 import difflib
 import inspect
+import math
 import runpy
 from pathlib import Path
 
@@ -15,6 +16,14 @@ from keras_pose.data.augment import Augment
 from keras_pose.errors import PoseError
 
 FOLDER = Path(__file__).resolve().parents[2] / "train" / "recipes"
+
+_POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
+_RANGES = [
+    (("epochs", "batch_size", "ema_every", "save_every", "workers"), 1, math.inf),
+    (("samples", "validate", "seed"), 0, math.inf),
+    (("ema",), 0, 1),
+    (("crop_margin",), 1, 10),
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +77,22 @@ class Recipe:
     workers: int = 2
     deterministic: bool = False
     name: str = ""
+
+    def __post_init__(self):
+        for names, low, high in _RANGES:
+            for name in names:
+                if not low <= getattr(self, name) <= high:
+                    raise PoseError(
+                        f"{name} of {low} to {high}"
+                        if high < math.inf
+                        else f"{name} of at least {low}",
+                        repr(getattr(self, name)),
+                        "Change the recipe or its --set.",
+                    )
+        if self.precision not in _POLICIES:
+            raise PoseError(
+                f"a precision among {_POLICIES}", repr(self.precision), "Choose one of them."
+            )
 
     @property
     def input_size(self) -> tuple[int, int]:

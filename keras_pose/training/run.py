@@ -29,7 +29,8 @@ def train(recipe, data, out, resume=False, progress=True):
     recipe: training.recipe.Recipe; data: anything data.open_reader takes; out: folder for the
     run's files. Returns the path of best.keras: the inference network with averaged weights.
     Raises PoseError when `out` holds a run and `resume` is off, when it holds none and it is on,
-    when the recipe differs from the one the run began with, or when the loss is no longer finite.
+    when the recipe or the number of persons differs from what the run began with, or when the loss
+    is no longer finite.
     """
     run = Run(recipe, data, Path(out), resume, progress)
     try:
@@ -51,6 +52,13 @@ class Run:
             self.train_reader, recipe.input_size, recipe.batch_size, augment=recipe.augment,
             seed=recipe.seed, crop_margin=recipe.crop_margin,
         )  # fmt: skip
+        if position.get("persons", len(self.train_reader)) != len(self.train_reader):
+            raise PoseError(
+                f"the {position['persons']} training persons that the run began with",
+                f"{len(self.train_reader)} in {data}",
+                "Resume with the same --data, or choose a new --out.",
+            )
+        self.commit = _commit()  # the code that runs, whatever is committed meanwhile
         self.task, self.replicas = self._build()
         self.network = self.task.network
         self.average = Average(self.network, recipe.ema, recipe.ema_every)
@@ -105,12 +113,13 @@ class Run:
                 network = self.recipe.build(self.train_reader.skeleton)
             finally:
                 keras.config.set_dtype_policy(before)
-            task = PoseTask(network)
+            task = PoseTask(network, replicas)
             steps = self.recipe.epochs * self.loader.steps
-            task.compile(optimizer=optimizers.build(self.recipe.optimizer, steps))
-            if self.recipe.precision == "mixed_float16":
-                task.optimizer = keras.optimizers.LossScaleOptimizer(task.optimizer)
-            task.optimizer.build(task.trainable_variables)
+            optimizer = optimizers.build(self.recipe.optimizer, steps)
+            if self.recipe.precision == "mixed_float16":  # the task itself is float32, see there
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            task.compile(optimizer=optimizer)
+            optimizer.build(task.trainable_variables)
         return task, replicas
 
     def go(self):
@@ -124,9 +133,9 @@ class Run:
             self.epoch, self.step = self.epoch + 1, 0
             self._finish_epoch(logs["loss"], speed)
         self._measure_presence()
-        skipped = self.train_reader.skips.count + self.val_reader.skips.count
-        if skipped:
-            self.bar.write(f"skipped: {self.train_reader.skips.summary()}")
+        for split, reader in (("training", self.train_reader), ("validation", self.val_reader)):
+            if reader.skips.count:
+                self.bar.write(f"left out of the {split} data:\n{reader.skips.summary()}")
         return self.out / "best.keras"
 
     def _fit_epoch(self):
@@ -149,6 +158,7 @@ class Run:
             self._save(float(logs["loss"]))
 
     def _finish_epoch(self, loss, speed):
+        self._check(loss)  # before any file of a good epoch is replaced
         self.averaged.set_weights(self.average.values)
         report = evaluate.evaluate(
             evaluate.of_network(self.averaged), self.val_reader, self.recipe.input_size,
@@ -181,23 +191,28 @@ class Run:
         path = self.out / "best.keras"
         best = networks.load(path)
         auc, threshold = evaluate.measure_presence(
-            evaluate.of_network(best), self.val_reader, self.recipe.input_size
-        )
+            evaluate.of_network(best), self.val_reader, self.recipe.input_size,
+            self.recipe.crop_margin,
+        )  # fmt: skip
         if np.isfinite(threshold):
             presence = {"presence_auc": round(auc, 4), "threshold": round(threshold, 4)}
             best.notes = {**best.notes, **presence}
             _write(best, path)
 
-    def _save(self, loss):
+    def _check(self, loss):
         if not np.isfinite(loss):
             raise PoseError(
                 "a finite training loss",
                 f"{loss} at step {self.done}",
                 "Lower optimizer.rate, or set optimizer.clip; last.state is from before.",
             )
+
+    def _save(self, loss):
+        self._check(loss)
         position = {
             "epoch": self.epoch, "step": self.step, "best": self.best, "seconds": self.seconds,
             "history": self.history.rows, "recipe": _plain(self.recipe.to_dict()),
+            "persons": len(self.train_reader),
         }  # fmt: skip
         state.save(self.state_path, self.task, self.average, position)
 
@@ -205,7 +220,7 @@ class Run:
         return {
             "recipe": self.recipe.name, "crop_margin": self.recipe.crop_margin,
             "epochs": self.epoch, "steps": self.done, "batch_size": self.recipe.batch_size,
-            "backend": keras.backend.backend(), "devices": self.replicas, "commit": _commit(),
+            "backend": keras.backend.backend(), "devices": self.replicas, "commit": self.commit,
             "validation": summary,
         }  # fmt: skip
 
@@ -262,6 +277,6 @@ def _commit():
             ["git", "-C", str(here), "rev-parse", "--short", "HEAD"],
             capture_output=True, text=True, timeout=10,
         )  # fmt: skip
-    except OSError:
+    except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()

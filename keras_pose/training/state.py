@@ -47,7 +47,7 @@ def read_position(path) -> dict:
     try:
         with np.load(path) as arrays:
             return json.loads(str(arrays["position"]))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise PoseError(
             "a state to resume from", f"{path} ({error})", "Start without --resume."
         ) from error
