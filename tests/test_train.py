@@ -260,6 +260,24 @@ def test_flip_test_exchanges_sides():
     assert np.allclose(both[0], points, atol=1e-4)
 
 
+def test_flip_test_weighs_by_score():
+    reader = dots.DotsReader(1)
+    points = np.full((1, 14, 2), 10.0, np.float32)
+    for first, second, expected in ((0.9, 0.1, 0.9 * 10 + 0.1 * 21), (0.0, 0.0, 15.5)):
+        scores = iter((first, second))
+        both = evaluate.flipping(
+            lambda _, scores=scores: (points, np.full((1, 14), next(scores))), reader.skeleton
+        )(np.zeros((1, 32, 32, 3), np.uint8))
+        assert np.allclose(both[0][..., 0], expected) and np.allclose(both[0][..., 1], 10)
+
+
+def test_validation_on_training_persons_is_told(data, tmp_path, capsys):
+    run.Run(train_worker.recipe(), data, tmp_path / "two", False, False)
+    assert "validation" not in capsys.readouterr().out
+    run.Run(train_worker.recipe(), data / "val", tmp_path / "one", False, False)
+    assert "6 of 6 validation persons" in capsys.readouterr().out
+
+
 def test_presence_tells_a_detector_from_a_guesser():
     reader = dots.DotsReader(60)
     everything = np.ones(14, bool)  # a dot that is not annotated would light up the background

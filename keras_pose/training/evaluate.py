@@ -80,7 +80,8 @@ def flipping(predict, skeleton):
         turned, other = predict(np.ascontiguousarray(patches[:, :, ::-1]))
         turned, other = turned[:, mirror].copy(), other[:, mirror]
         turned[..., 0] = patches.shape[2] - 1 - turned[..., 0]
-        weight = (scores / np.maximum(scores + other, 1e-9))[..., None]
+        # two answers without any score count alike
+        weight = ((scores + 1e-9) / (scores + other + 2e-9))[..., None]
         return weight * points + (1 - weight) * turned, (scores + other) / 2
 
     return both

@@ -48,6 +48,7 @@ class Run:
         strategy.seed(recipe.seed, recipe.deterministic)
         self.train_reader = Subset(open_reader(data, "train"), recipe.samples)
         self.val_reader = Subset(open_reader(data, "val"), recipe.validate)
+        self._warn_of_known_persons()
         self.loader = Loader(
             self.train_reader, recipe.input_size, recipe.batch_size, augment=recipe.augment,
             seed=recipe.seed, crop_margin=recipe.crop_margin,
@@ -79,6 +80,19 @@ class Run:
     def done(self) -> int:
         """Steps since the beginning of the run."""
         return self.epoch * self.loader.steps + self.step
+
+    def _warn_of_known_persons(self):
+        """A folder or a file that is not divided is read whole for both splits."""
+        trained, scored = (
+            {(str(s.source), s.name) for s in r.samples}
+            for r in (self.train_reader, self.val_reader)
+        )
+        if trained & scored:
+            print(
+                f"note: {len(trained & scored)} of {len(scored)} validation persons are training "
+                "persons too, so the scores say little about new pictures; divide the data into "
+                "train and val"
+            )
 
     def _position(self, resume):
         if resume:
