@@ -40,6 +40,7 @@ class Skeleton:
     def __post_init__(self):
         fill = object.__setattr__
         fill(self, "keypoints", tuple(self.keypoints))
+        self._check_names()  # the rest is derived from them
         fill(self, "edges", tuple((int(a), int(b)) for a, b in self.edges))
         fill(self, "mirror", tuple(self.mirror) or _mirror_by_name(self.keypoints))
         fill(self, "sigmas", tuple(self.sigmas) or (_DEFAULT_SIGMA,) * self.count)
@@ -47,14 +48,16 @@ class Skeleton:
         fill(self, "order", tuple(self.order) or _walk(self, _centre(self)))
         self._check()
 
-    def _check(self):
-        count, received = self.count, f"skeleton {self.name!r}"
-        if count == 0 or len(set(self.keypoints)) != count:
+    def _check_names(self):
+        if self.count == 0 or len(set(self.keypoints)) != self.count:
             raise PoseError(
                 "at least one key point, each with its own name",
-                f"{received} with names {self.keypoints}",
+                f"skeleton {self.name!r} with names {self.keypoints}",
                 "Name every key point once.",
             )
+
+    def _check(self):
+        count, received = self.count, f"skeleton {self.name!r}"
         outside = [e for e in self.edges if not all(0 <= i < count for i in e) or e[0] == e[1]]
         if outside:
             raise PoseError(
@@ -137,7 +140,14 @@ class Skeleton:
                 "Add the list of key point names to the category in the JSON file.",
             )
         names = tuple(category["keypoints"])
-        edges = tuple((a - 1, b - 1) for a, b in category.get("skeleton", ()))
+        try:
+            edges = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ())
+        except (TypeError, ValueError) as error:
+            raise PoseError(
+                "'skeleton' as pairs of 1-based indices of key points",
+                f"category {category.get('name', '')!r} with {category['skeleton']!r}",
+                "Write it like [[1, 2], [2, 3]].",
+            ) from error
         if names == COCO17.keypoints:
             return dataclasses.replace(COCO17, edges=edges or COCO17.edges)
         return cls(name=str(category.get("name", "custom")), keypoints=names, edges=edges)

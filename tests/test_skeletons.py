@@ -78,6 +78,7 @@ def test_cocos_own_category_has_its_sigmas():
         ({"edges": ((1, 1),)}, "edges"),
         ({"mirror": (1,) * 14}, "mirror"),
         ({"keypoints": ("a",) * 14}, "own name"),
+        ({"keypoints": ()}, "own name"),
         ({"order": (0,) * 14}, "order"),
         ({"sigmas": (0.0,) * 14}, "sigmas"),
     ],
@@ -96,6 +97,18 @@ def test_unknown_name_is_refused():
 def test_category_without_names_is_refused():
     with pytest.raises(PoseError, match="keypoints"):
         Skeleton.from_coco_category({"name": "person"})
+
+
+@pytest.mark.parametrize("bones", [[[1, 2, 1]], [1, 2], [["a", "b"]], 3])
+def test_a_category_with_other_bones_is_refused(bones):
+    with pytest.raises(PoseError, match="pairs"):
+        Skeleton.from_coco_category({"name": "x", "keypoints": ["a", "b"], "skeleton": bones})
+
+
+def test_a_category_may_have_no_bones():
+    for bones in ([], None):
+        category = {"name": "x", "keypoints": ["a", "b"], "skeleton": bones}
+        assert Skeleton.from_coco_category(category).edges == ()
 
 
 def test_unknown_ordering_is_refused():

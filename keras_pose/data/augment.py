@@ -37,8 +37,7 @@ class Augment:
     background: float = 0.0
 
     def __post_init__(self):
-        low, high = self.scale
-        if not 0 < low <= high:
+        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
             raise PoseError(
                 "scale as (smallest, largest) zoom, both positive", str(self.scale), "Swap them?"
             )
