@@ -1,12 +1,17 @@
 """Scores a finished run, float and int8, and adds it to the table of trainings.
 
-python benchmarks/record.py runs/NAME --data DIR --device "two CPU cores, TensorFlow"
+python benchmarks/record.py runs/NAME --data DIR --device "two CPU cores, TensorFlow" [--zoo NAME]
+
+--zoo also copies the network and its fp32 and int8 files to zoo/NAME, with a model card.
 """
 
 import argparse
 import csv
 import datetime
+import json
+import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,7 +19,23 @@ from keras_pose.data.open import open_reader
 from keras_pose.errors import command_line
 from keras_pose.export.quiet import quiet
 
-RESULTS = Path(__file__).parent / "results" / "training.csv"
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "training.csv"
+_CARD = """\
+# A model card. Every number was written by the command below.
+name: {name}
+description: >-
+  {network}, {skeleton} skeleton, input {input}, trained from random weights on {data}
+  with recipe {recipe}.
+licence: Apache-2.0 (code and weights)
+limits: >-
+  One person per crop. {limits}
+{numbers}"""
+_LIMITS = {
+    "figures": "Trained on rendered figures alone: expect little on photographs.",
+    "lspet": "Trained for minutes on 8,989 sports photographs, which are for research use and are "
+    "not part of the project; a first result, not a finished product.",
+}
 
 
 @command_line
@@ -23,6 +44,7 @@ def main():
     parser.add_argument("run", help="folder of the run")
     parser.add_argument("--data", required=True, help="its validation split is scored")
     parser.add_argument("--device", required=True, help='such as "two CPU cores, TensorFlow"')
+    parser.add_argument("--zoo", metavar="NAME", help="also publish it to zoo/NAME")
     given = parser.parse_args()
     with quiet():
         from keras_pose.export.job import export
@@ -40,9 +62,14 @@ def main():
         )
         for flip in (False, True)
     ]  # fmt: skip
-    int8 = export(
-        run / "best.keras", run / "best_int8.tflite", "int8", calibrate=given.data, check=given.data
-    )
+    files = {
+        precision: export(
+            run / "best.keras", run / f"best_{precision}.tflite", precision,
+            calibrate=given.data, check=given.data,
+        )
+        for precision in ("fp32", "int8")
+    }  # fmt: skip
+    int8 = files["int8"]
     log = list(csv.DictReader((run / "log.csv").read_text().splitlines()))
     row = {
         "date": datetime.date.today().isoformat(),
@@ -51,7 +78,7 @@ def main():
         "parameters": model.count_params(),
         "steps": model.notes["steps"],
         "batch_size": model.notes["batch_size"],
-        "minutes": round(float(log[-1]["seconds"]) / 60, 1),
+        "minutes": round(float(log[-1]["seconds"]) / 60, 1),  # of fitting, without validation
         "device": given.device,
         "commit": model.notes["commit"],
         "data": "/".join(Path(given.data).parts[-1:]),
@@ -64,12 +91,38 @@ def main():
         "int8_kib": int8.path.stat().st_size // 1024,
         "command": shlex.join(["python", "benchmarks/record.py", *sys.argv[1:]]),
     }
-    rows = list(csv.DictReader(RESULTS.read_text().splitlines())) if RESULTS.exists() else []
-    with open(RESULTS, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        writer.writeheader()
-        writer.writerows([*rows, row])
+    _append(row)
     print(row)
+    if given.zoo:
+        _publish(HERE.parent / "zoo" / given.zoo, run, model, files, row)
+
+
+def _append(row):
+    """Adds a row to RESULTS; columns that only some rows have are empty in the others."""
+    rows = list(csv.DictReader(RESULTS.read_text().splitlines())) if RESULTS.exists() else []
+    rows.append(row)
+    part = RESULTS.with_suffix(".part")
+    with open(part, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(k for r in rows for k in r)), restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(part, RESULTS)
+
+
+def _publish(folder, run, model, files, row):
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(run / "best.keras", folder / "model.keras")
+    for precision, exported in files.items():
+        shutil.copy(exported.path, folder / f"model_{precision}.tflite")
+    card = _CARD.format(
+        name=folder.name,
+        skeleton=model.skeleton.name,
+        input="x".join(map(str, model.input_size)),
+        limits=next((v for k, v in _LIMITS.items() if row["data"].startswith(k)), ""),
+        numbers="".join(f"{k}: {json.dumps(v)}\n" for k, v in row.items()),
+        **{k: row[k] for k in ("network", "data", "recipe")},
+    )
+    (folder / "card.yaml").write_text(card)
 
 
 def _means(report):

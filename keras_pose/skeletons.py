@@ -5,6 +5,7 @@ Flip indices, drawing colours, evaluation, RePose's update order and the metadat
 """
 
 import dataclasses
+import re
 from collections import deque
 
 from keras_pose.errors import PoseError
@@ -18,7 +19,8 @@ class Skeleton:
     """K named key points, the bones between them, and what is known of each.
 
     name: short identifier, stored in files.
-    keypoints: K names; "left_x" and "right_x" are mirror partners unless `mirror` says otherwise.
+    keypoints: K names; "left_x" and "right_x" (or as `side` reads them) are mirror partners unless
+        `mirror` says otherwise.
     edges: pairs of indices (0-based), undirected, not necessarily a tree. They are drawn, and
         they are RePose's connectivity.
     mirror: (K,) index of each point's partner, itself for points on the middle line.
@@ -157,18 +159,34 @@ def _plain(value):
     return [_plain(v) for v in value] if isinstance(value, tuple) else value
 
 
+_SIDED = (
+    r"(?P<side>left|right)(?:[_\-. ]|(?=[A-Z0-9]))(?P<rest>.+)",  # left_eye, left-eye, leftEye
+    r"(?P<rest>.+)[_\-. ](?P<side>left|right)",  # eye_left
+    r"(?P<side>l|r)[_\-. ](?P<rest>.+)",  # l_eye, L-eye
+    r"(?P<rest>.+)[_\-. ](?P<side>l|r)",
+)
+
+
+def side(name: str) -> tuple[str, str]:
+    """("left", "right" or "", the name without it): what a key point's name says of its side."""
+    start = name[:1].lower() + name[1:]  # the capital of leftEye matters, that of Left does not
+    for pattern in _SIDED:
+        found = re.fullmatch(pattern, start) or re.fullmatch(pattern, name.lower())
+        if found:
+            return {"l": "left", "r": "right"}[found["side"][0]], found["rest"].lower()
+    return "", name.lower()
+
+
 def _color(name):
-    return _RIGHT if name.startswith("right") else _LEFT if name.startswith("left") else _MIDDLE
+    return {"right": _RIGHT, "left": _LEFT, "": _MIDDLE}[side(name)[0]]
 
 
 def _mirror_by_name(names):
-    partner = {"left": "right", "right": "left"}
-    mirror = []
-    for i, name in enumerate(names):
-        side, _, rest = name.partition("_")
-        other = f"{partner[side]}_{rest}" if side in partner else name
-        mirror.append(names.index(other) if other in names else i)
-    return tuple(mirror)
+    other = {"left": "right", "right": "left", "": ""}
+    index = {side(name): i for i, name in enumerate(names)}
+    return tuple(
+        index.get((other[hand], rest), i) for i, (hand, rest) in enumerate(map(side, names))
+    )
 
 
 def _lower_by_name(names):

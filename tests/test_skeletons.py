@@ -6,7 +6,7 @@ import json
 import pytest
 
 from keras_pose.errors import PoseError
-from keras_pose.skeletons import COCO17, LSP14, MPII16, SKELETONS, Skeleton, get
+from keras_pose.skeletons import COCO17, LSP14, MPII16, SKELETONS, Skeleton, get, side
 
 
 @pytest.fixture(params=sorted(SKELETONS))
@@ -59,6 +59,27 @@ def test_own_skeleton_needs_names_and_edges_only():
     assert chain.mirror == (0, 1, 2)
     assert chain.order[0] == 1  # the middle of the chain
     assert len(chain.sigmas) == len(chain.colors) == 3
+
+
+@pytest.mark.parametrize(
+    "left, right",
+    [
+        ("left_eye", "right_eye"),
+        ("leftEye", "rightEye"),
+        ("Left Eye", "Right Eye"),
+        ("L_eye", "R_eye"),
+        ("eye.l", "eye.r"),
+        ("eye_left", "eye_right"),
+    ],
+)
+def test_sides_are_read_in_the_usual_spellings(left, right):
+    pair = Skeleton("pair", (left, "nose", right))
+    assert pair.mirror == (2, 1, 0) and len(set(pair.colors)) == 3
+
+
+@pytest.mark.parametrize("name", ["lip", "rump", "leftover", "rightful", "tail", "wheel"])
+def test_other_names_have_no_side(name):
+    assert side(name) == ("", name)
 
 
 def test_coco_category_is_one_based():

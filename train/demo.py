@@ -32,7 +32,8 @@ def main():
         f"\n          {out / 'curve.png'}      how it learned"
         f"\ntry next  .venv/bin/python apps/predict.py --model {out / 'demo_int8.tflite'} "
         "--source YOUR_PICTURES --out poses"
-        f"\n          .venv/bin/python apps/webcam.py --model {out / 'demo_int8.tflite'}"
+        f"\n          .venv/bin/python apps/webcam.py --model {out / 'demo_int8.tflite'} "
+        "--headless --save pose.mp4"
     )
     if not passed:
         print("error: int8 lost more than allowed, see the report", file=sys.stderr)

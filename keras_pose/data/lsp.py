@@ -85,7 +85,12 @@ def _load(path):
             f"{path} with {sorted(k for k in content if not k.startswith('__'))}",
             "Use the joints.mat of the LSP or LSP Extended archive.",
         )
-    return np.asarray(content["joints"], np.float64)
+    joints = content["joints"]
+    if not isinstance(joints, np.ndarray) or joints.dtype.kind not in "fiu":
+        raise PoseError(
+            "an array `joints` of numbers", f"{path} with another type", "Save plain numbers."
+        )
+    return joints.astype(np.float64)
 
 
 def _pictures(folder):

@@ -6,6 +6,7 @@ import tempfile
 
 import numpy as np
 
+from keras_pose.errors import PoseError
 from keras_pose.export.convert import in_float32
 from keras_pose.export.tflite import to_tflite
 from keras_pose.runtime import PoseEstimator
@@ -76,6 +77,12 @@ def check(network, path, precision, reader, crop_margin, max_drop=1.0, limit=0, 
 
     report = score(path, True)
     reference = report.mean("pck@0.2")
+    if np.isnan(reference):
+        raise PoseError(
+            "persons with a reference length (torso, or two annotated points)",
+            f"{report.persons} persons with none",
+            "Check on other data.",
+        )
     if precision != "fp32":
         with tempfile.TemporaryDirectory() as folder:
             twin = os.path.join(folder, "fp32.tflite")

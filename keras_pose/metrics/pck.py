@@ -6,6 +6,8 @@ share it. `visible` (N, K) says which key points are annotated; the others do no
 
 import numpy as np
 
+from keras_pose.skeletons import side
+
 
 def torso(keypoints, visible, skeleton):
     """Torso diameter: left shoulder to right hip, or right shoulder to left hip if one is missing.
@@ -66,9 +68,9 @@ def pck(predicted, truth, visible, reference, threshold, skeleton):
 
     names = skeleton.keypoints
     table = {"mean": percent(range(len(names)))}
-    for side in ("left", "right"):
-        columns = [i for i, n in enumerate(names) if n.startswith(side)]
+    for hand in ("left", "right"):
+        columns = [i for i, n in enumerate(names) if side(n)[0] == hand]
         if columns:
-            table[side] = percent(columns)
+            table[hand] = percent(columns)
     table.update({name: percent([i]) for i, name in enumerate(names)})
     return table

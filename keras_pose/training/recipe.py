@@ -98,7 +98,10 @@ class Recipe:
     def input_size(self) -> tuple[int, int]:
         """(H, W), from the builder's arguments or its own default."""
         default = inspect.signature(_builder(self.builder)).parameters["input_size"].default
-        return tuple(self.network.get("input_size", default))
+        size = self.network.get("input_size", default)
+        if not isinstance(size, list | tuple) or len(size) != 2:
+            raise PoseError("input_size as (height, width)", repr(size), "Write (128, 128).")
+        return tuple(size)
 
     def build(self, skeleton):
         """The recipe's network for a skeleton, under the current dtype policy."""
