@@ -163,7 +163,7 @@ def test_a_new_person_needs_more_than_a_followed_one():
             return pose
 
     oracle = Even()
-    tracker = PoseTracker(oracle, threshold=0.3, smoothing=False)
+    tracker = PoseTracker(oracle, threshold=0.3, still=0.8, smoothing=False)
     person = _person(600, 200, 400)
     assert all(p is None for p, _ in _walk(tracker, oracle, [person] * 10))
     oracle.level = 0.8

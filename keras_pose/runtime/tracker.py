@@ -2,9 +2,10 @@
 
 While a person is followed, every frame costs one network run, on the crop around the last pose
 (two in every eighth frame while key points are missing).
-Otherwise each frame spends a small budget of runs on the search plan (keras_pose.runtime.search);
-whoever is found is looked at again in a crop around the first pose, and shown only when this
-second pass is confident and agrees with the first.
+Otherwise each frame spends a small budget of runs where something has changed
+(keras_pose.runtime.motion) and on the search plan (keras_pose.runtime.search). Whoever is found is
+looked at again in a crop around the first pose, and shown only when this second pass is confident
+and agrees with the first; where nothing has changed it must be very confident.
 """
 
 from collections.abc import Callable
@@ -16,10 +17,14 @@ from keras_pose import geometry
 from keras_pose.metadata import Metadata
 from keras_pose.results import Pose
 from keras_pose.runtime import search
+from keras_pose.runtime.motion import Motion
 from keras_pose.runtime.smoothing import OneEuro
 
 _WIDER_EVERY = 8  # frames between two wider looks for missing key points
+_ALIVE = 0.08  # share of a person's extent that has changed against the empty scene
+_ALIVE_EVERY = 0.5  # seconds between two such questions about a followed person
 _PASSES = 3  # looks at one suspect before the search goes on
+_SMALLEST = 48.0  # px of a crop around something that moves
 _SHRINK, _GROW = 0.9, 1.5  # most that the crop's size may change from one frame to the next
 
 
@@ -36,8 +41,8 @@ class PoseTracker:
 
     estimator: called with (picture, box); its metadata gives input size, margin and threshold.
     threshold: the person score (mean over key points) that tells a person from none; None takes
-        the metadata's. A new person needs `start` times as much, one who is followed `keep` times,
-        a first glance `glance` times.
+        the metadata's. A new person needs `start` times as much, `still` times in a place where
+        nothing has changed, one who is followed `keep` times, a first glance `glance` times.
     margin: the crop around a followed person, of the extent, above the metadata's margin because
         people move between frames. budget: network runs per frame while searching, at least 2.
     patience: frames that a followed person may fail before the search begins; the first of them
@@ -50,6 +55,7 @@ class PoseTracker:
         estimator: Estimator,
         threshold: float | None = None,
         start: float = 1.2,
+        still: float = 1.8,
         keep: float = 0.8,
         glance: float = search.GLANCE,
         margin: float = 1.1,
@@ -60,8 +66,8 @@ class PoseTracker:
         described = estimator.metadata
         self.estimator, self.input_size = estimator, described.input_size
         self.threshold = described.threshold if threshold is None else threshold
-        self.start, self.keep = min(start * self.threshold, 0.95), keep * self.threshold
-        self.glance = glance * self.threshold
+        self.start, self.still = (min(v * self.threshold, 0.95) for v in (start, still))
+        self.keep, self.glance = keep * self.threshold, glance * self.threshold
         self.margin = margin * described.crop_margin
         self.budget, self.patience = max(int(budget), 2), patience
         if smoothing is None:
@@ -75,6 +81,7 @@ class PoseTracker:
         self._suspect, self._looks = None, 0
         self._place, self._misses = None, 0
         self._plan, self._next, self._size = [], 0, None
+        self._motion, self._asked = Motion(), 0.0
         if self.smoothing:
             self.smoothing.reset()
 
@@ -93,7 +100,8 @@ class PoseTracker:
             self._size = image.shape[:2]
             self._plan = search.plan(self._size, self.input_size)
             self._highest = float(self._plan[0][3])
-        look = self._search(image) if self._box is None else self._follow(image)
+        step = self._search if self._box is None else self._follow
+        look = step(image, seconds)
         if look is None:
             return self._held()
         self._box = self._crop(look.loose)
@@ -110,10 +118,16 @@ class PoseTracker:
         left = min(self._confidence / max(self._last.score, 1e-6), 1.0)
         return Pose(self._last.keypoints, self._last.scores * left, self._box)
 
-    def _follow(self, image):
+    def _follow(self, image, seconds):
         look = search.Look(self.estimator(image, self._box), self.keep)
         # half of it is the last frames', so that one blurred frame does not end it
         self._confidence += 0.5 * (look.score - self._confidence)
+        if seconds - self._asked >= _ALIVE_EVERY:
+            self._asked = seconds
+            self._motion.compare(image)
+            if not self._alive(look):
+                self._lose()
+                return None
         if self._confidence >= self.keep and look.plausible(centred=True):
             self._misses = 0
             if self._followed % _WIDER_EVERY == 0:
@@ -134,21 +148,31 @@ class PoseTracker:
         if self.smoothing:
             self.smoothing.reset()
 
-    def _search(self, image):
+    def _alive(self, look):
+        """Whether a pose is confident enough for its place."""
+        if look.score >= self.still or look.loose is None:
+            return True
+        return self._motion.share(look.loose) >= _ALIVE
+
+    def _search(self, image, seconds):
+        self._motion.learn(image, seconds)
+        boxes = [] if self._place is None else [self._place]  # where the last one was lost
+        self._place = None
+        if (moved := self._motion.place()) is not None:
+            boxes.append(geometry.crop_box(moved, self.input_size, smallest=_SMALLEST))
         for _ in range(self.budget):
             if self._suspect is None:
-                self._glance(image)
+                self._glance(image, boxes)
             elif (look := self._look_again(image)) is not None:
-                self._confidence, self._followed = look.score, 0
-                self._suspect = self._place = None
-                self._misses = 0
+                self._confidence, self._followed, self._asked = look.score, 0, seconds
+                self._suspect, self._misses = None, 0
                 return look
         return None
 
-    def _glance(self, image):
-        """One box of the plan; a likely person becomes the suspect."""
-        if self._place is not None:  # where the last one was lost
-            box, self._place = self._place, None
+    def _glance(self, image, boxes):
+        """The first of the boxes or the next of the plan; a likely person is the suspect."""
+        if boxes:
+            box = boxes.pop(0)
         else:
             box = self._plan[self._next % len(self._plan)]
             self._next += 1
@@ -167,7 +191,7 @@ class PoseTracker:
         if second.score < self.start or not search.agree(first, second, self.glance):
             return None
         look = search.Look(pose, self.keep)
-        return look if look.plausible(centred=True) else None
+        return look if look.plausible(centred=True) and self._alive(look) else None
 
     def _crop(self, extent):
         """The crop around a person's extent, no larger than the one around the whole picture.
