@@ -52,8 +52,8 @@ def test_something_new_is_found_where_it_is(box):
 def test_what_stays_becomes_the_scene_unless_it_is_only_compared():
     box = (100, 80, 40, 120)
     learned, compared = _learned(), _learned()
-    for i in range(20 * 25):
-        learned.learn(_scene([box], seed=1), 0.4 + i / FPS)
+    for i in range(100):
+        learned.learn(_scene([box], seed=1), 0.4 + i / 5)
         compared.compare(_scene([box], seed=1))
     assert learned.share(box) == 0.0 and compared.share(box) > 0.8
 

@@ -61,8 +61,10 @@ class PoseEstimator:
         box = geometry.crop_box(box, self.input_size, margin=1.0, smallest=1.0)
         patch, _ = cut(image, box, self.input_size)
         keypoints, scores = self._predict(patch)
-        # from the crop's 0..1: a box begins at the edge of its first pixel, where u is 0
-        return Pose(keypoints * box[2:] + box[:2], scores, box)
+        # from the crop's 0..1, in place: a box begins at the edge of its first pixel, where u is 0
+        keypoints *= box[2:]
+        keypoints += box[:2]
+        return Pose(keypoints, scores, box)
 
     def predict_patch(self, patch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Key points (K, 2) float32 in pixels of the patch, and scores (K,) float32.
