@@ -23,6 +23,9 @@ def main():
 
     with quiet():  # TensorFlow greets from C++
         from keras_pose import demo
+        from keras_pose.training import strategy
+
+        strategy.choose()  # TensorFlow looks for GPUs, and complains where there is none
 
     out = Path(given.out)
     report, passed = demo.demo(given.data, out, given.recipe, given.overrides, given.max_drop)

@@ -23,7 +23,9 @@ def main():
 
     with quiet():  # TensorFlow greets from C++
         from keras_pose.training import recipe as recipes
-        from keras_pose.training import run
+        from keras_pose.training import run, strategy
+
+        strategy.choose()  # TensorFlow looks for GPUs, and complains where there is none
 
     recipe = recipes.load(arguments.recipe, arguments.overrides)
     data = arguments.data or recipe.data

@@ -19,6 +19,7 @@ from keras_pose.runtime import crop
 
 BATCH = 32
 _SMALLEST = 0.4  # of the crop, in the measure of presence
+_CLOSE = (0.8, 1.0)  # zoom of the crops that choose the threshold
 
 
 def of_network(network):
@@ -195,33 +196,45 @@ def _score(predicted, truth, visible, skeleton):
 def measure_presence(predict, reader, input_size, crop_margin=1.25, limit=0, seed=0):
     """(AUC, best threshold) of the person score, see metrics.presence.
 
-    Crops with a person, who takes from 0.4 of the crop to what `crop_margin` leaves, against crops
-    of the same pictures without anyone. limit: at most so many persons, evenly spread, 0 for all.
+    The AUC is of crops with a person, who takes from 0.4 of the crop to what `crop_margin` leaves,
+    against crops of the same pictures without anyone. The threshold is that of crops closely
+    around the person, which is what a tracker decides on. Both are NaN where no picture has room
+    for a crop without anyone. limit: at most so many persons, evenly spread, 0 for all.
     """
+    reader = Subset(reader, limit)
+
+    def scores(scale, shift, background):
+        augment = Augment(
+            scale, rotate=0.0, shift=shift, flip=0.0, color=0.0, background=background
+        )
+        return _person_scores(predict, reader, input_size, crop_margin, augment, seed)
+
+    zoomed_out = (_SMALLEST * crop_margin, 1.0)
+    present = scores(zoomed_out, 0.1, 0.0)
+    absent = scores(zoomed_out, 0.1, 1.0)
+    if not absent:
+        return float("nan"), float("nan")
+    close = scores(_CLOSE, 0.0, 0.0)
+    return metrics.auc(present, absent), metrics.threshold(close, absent)
+
+
+def _person_scores(predict, reader, input_size, crop_margin, augment, seed):
+    """Scores of one crop per person, or of those without anyone where `augment` asks for them."""
     from keras_pose.data import sheet
     from keras_pose.data.batches import Loader
 
-    reader = Subset(reader, limit)
-    scale = (_SMALLEST * crop_margin, 1.0)
-    scores = {}
-    for person in (1, 0):
-        augment = Augment(
-            scale, rotate=0.0, shift=0.1, flip=0.0, color=0.0, background=1.0 - person
-        )
-        loader = Loader(
-            reader, input_size, _divisor(len(reader)), augment=augment, seed=seed, shuffle=False,
-            crop_margin=crop_margin,
-        )  # fmt: skip
-        scores[person] = []
-        for step in range(loader.steps):
-            x, y = loader.batch(0, step)
-            right = y["person"] == person  # a picture without free background gives a person crop
-            if right.any():
-                patches = sheet.inputs(x, input_size)[right]
-                scores[person] += predict(patches)[1].mean(axis=1).tolist()
-    if not scores[0] or not scores[1]:
-        return float("nan"), float("nan")
-    return metrics.auc(scores[1], scores[0]), metrics.threshold(scores[1], scores[0])
+    loader = Loader(
+        reader, input_size, _divisor(len(reader)), augment=augment, seed=seed, shuffle=False,
+        crop_margin=crop_margin,
+    )  # fmt: skip
+    scores = []
+    for step in range(loader.steps):
+        x, y = loader.batch(0, step)
+        # a picture without free background gives a person's crop instead
+        wanted = y["person"] == (augment.background == 0)
+        if wanted.any():
+            scores += predict(sheet.inputs(x, input_size)[wanted])[1].mean(axis=1).tolist()
+    return scores
 
 
 def _divisor(count):

@@ -10,7 +10,7 @@ recipe = Recipe(
     builder="RePoseLite",
     network={"size": "s"},
     data="figures",
-    augment=Augment(scale=(0.8, 1.25), rotate=20.0, zoom_out=0.15, background=0.1),
+    augment=Augment(scale=(0.8, 1.25), rotate=20.0, zoom_out=0.15, background=0.15),
     optimizer=Optimizer(rate=6e-3, warmup=60),
     epochs=11,
     batch_size=32,
