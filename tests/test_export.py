@@ -4,12 +4,13 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from export_helpers import SIZE, SketchPose, discs, held_out, made, network, pixels_of, run
+from export_helpers import DISCS, SIZE, SketchPose, discs, held_out, made, network, pixels_of, run
 
 from keras_pose import export, geometry, metadata
 from keras_pose.errors import PoseError
-from keras_pose.export import convert, formats, graph, report
+from keras_pose.export import convert, formats, graph, quantize, report
 from keras_pose.export.quiet import quiet
+from keras_pose.models import RePose
 from keras_pose.training.evaluate import of_network
 
 CHOICES = [
@@ -243,6 +244,28 @@ def test_refuses(wrong, named):
 def test_refuses_what_tflite_cannot_do():
     with pytest.raises(PoseError, match="BitwiseAnd"):
         export.to_tflite(SketchPose(width=4, odd="argmax"))
+
+
+def _with_a_dead_layer():
+    sketch = RePose(
+        DISCS, (32, 32), coarsest=16, update_blocks=1, channels=4, keypoint_channels=4, depth=1
+    )
+    conv = sketch.get_layer("post0_1_conv")
+    conv.bias.assign(conv.bias - 100.0)  # nothing passes its ReLU
+    return sketch
+
+
+def test_a_layer_that_is_always_0_takes_nothing_else_along():
+    sketch, pictures = _with_a_dead_layer(), discs(8, 0, (32, 32))[0]
+    expected = sketch.inference().predict_on_batch(pictures.astype(np.float32))
+    found = run(export.to_tflite(sketch, "int8", "float", "heads", pictures), pictures)["heatmaps"]
+    assert np.abs(found - expected).mean() < 0.1 * np.ptp(expected)
+
+
+def test_refuses_what_lite_rt_cannot_load(monkeypatch):
+    monkeypatch.setattr(quantize, "_DEAD", 0.0)
+    with pytest.raises(PoseError, match="LiteRT can load"):
+        export.to_tflite(_with_a_dead_layer(), "int8", calibration=discs(8, 0, (32, 32))[0])
 
 
 def test_refuses_another_backend(monkeypatch):
