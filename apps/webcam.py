@@ -5,6 +5,7 @@ python apps/webcam.py --model M.tflite [--source 0|video] [--save out.mp4] [--he
 
 import argparse
 import contextlib
+import os
 
 from keras_pose.errors import PoseError, command_line
 from keras_pose.runtime import PoseEstimator, PoseTracker, VideoSink, VideoSource
@@ -29,6 +30,14 @@ def main(arguments=None):
             "--headless alone",
             "Add --save out.mp4, --json out.json or both.",
         )
+    read = {os.path.realpath(args.model), os.path.realpath(args.source)}
+    for path in filter(None, (args.save, args.json)):
+        if os.path.realpath(path) in read:
+            raise PoseError(
+                "--save and --json files other than the source and the model",
+                path,
+                "Choose another name: it would be overwritten.",
+            )
     with contextlib.ExitStack() as stack:
         estimator = PoseEstimator(args.model, args.threads)
         window = None if args.headless else stack.enter_context(Window())

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 from runtime_helpers import SIGMA, SKELETON, dots_model, paint
 
-from keras_pose.runtime import PoseEstimator, VideoSink, VideoSource, find_person
+from keras_pose.runtime import PoseEstimator, VideoSink, VideoSource, find_person, search
 
 POINTS = np.array([[30.0, 6.0], [12.0, 50.0], [52.0, 52.0]])  # in a crop of 64
 
@@ -125,11 +125,24 @@ def test_a_picture_with_and_without_a_box(app, tmp_path):
         assert np.abs(found - points[i]).max() < 1.0
 
 
+@pytest.mark.parametrize("name", ["person.jfif", "person"])
+def test_a_picture_of_a_kind_without_a_writer_is_drawn_as_png(app, tmp_path, name):
+    content = cv2.imencode(".jpg", np.full((40, 50, 3), 127, np.uint8))[1].tobytes()
+    (tmp_path / name).write_bytes(content)
+    app("predict.py", "--source", tmp_path / name, "--out", tmp_path / "o")
+    assert cv2.imread(str(tmp_path / "o" / f"{name}.png")).shape == (40, 50, 3)
+
+
 def test_a_small_person_in_a_large_picture_is_found_by_a_second_look(model):
     points = _place(3.0, 700, 300)
     pose = find_person(PoseEstimator(model), paint((720, 1280), points, 3.0 * SIGMA))
     assert pose is not None and np.abs(pose.keypoints - points).max() < 1.0
     assert max(pose.box[2:]) < 300
+
+
+def test_a_banner_is_not_cut_into_thousands_of_tiles():
+    assert len(search.plan((1, 10_000), (64, 64))) == 1
+    assert len(search.plan((100, 2000), (64, 64))) > 20
 
 
 @pytest.mark.parametrize(
@@ -143,6 +156,9 @@ def test_a_small_person_in_a_large_picture_is_found_by_a_second_look(model):
         (["--source", "bad/bad.png", "--box", "1,2,3"], "--box x,y,w,h"),
         (["--source", "bad", "--out", "bad"], "other than the source"),
         (["--source", "bad/text.mp4"], "text.mp4"),
+        (["--source", "good.png", "--out", "bad/bad.png"], "bad.png"),
+        (["--source", "good.png", "--out", "taken"], "taken/good.png"),
+        (["--source", "good.png", "--threads", "0"], "0 threads"),
     ],
 )
 def test_predict_refuses_in_three_parts(app, tmp_path, monkeypatch, arguments, message):
@@ -151,6 +167,8 @@ def test_predict_refuses_in_three_parts(app, tmp_path, monkeypatch, arguments, m
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "bad.png").write_bytes(b"no picture")
     (tmp_path / "bad" / "text.mp4").write_bytes(b"no video")
+    cv2.imwrite("good.png", np.zeros((20, 30, 3), np.uint8))
+    (tmp_path / "taken" / "good.png").mkdir(parents=True)
     if "--out" not in arguments:
         arguments = [*arguments, "--out", "out"]
     said = app("predict.py", *arguments, code=2)
@@ -235,6 +253,10 @@ def test_a_video_that_ends_early_ends_the_run_cleanly(app, tmp_path):
 def test_webcam_refuses_in_three_parts(app, clip):
     assert "--headless --save" in app("webcam.py", "--source", clip[0], code=2)  # no screen
     assert "--save out.mp4" in app("webcam.py", "--source", clip[0], "--headless", code=2)
+    before = clip[0].read_bytes()
+    for option in ("--save", "--json"):
+        said = app("webcam.py", "--source", clip[0], "--headless", option, clip[0], code=2)
+        assert "overwritten" in said and clip[0].read_bytes() == before
     said = app("webcam.py", "--source", "93", "--headless", "--json", os.devnull, code=2)
     assert "camera 93" in said
     if "GUI:                           NONE" in cv2.getBuildInformation():

@@ -99,6 +99,8 @@ def test_script_fails_on_a_drop_and_leaves_the_file(folder, monkeypatch, capsys)
         (["best.keras", "--check", "others"], "best.keras"),
         (["best.keras", "--check", "nowhere"], "nowhere"),
         (["best.keras", "--out", "best.keras/x.tflite"], "--out"),
+        (["best.keras", "--out", "best.keras"], "ends in .tflite"),
+        (["best.keras", "--out", "pose.json"], "ends in .tflite"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )

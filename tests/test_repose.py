@@ -1,5 +1,8 @@
 """RePose: what all networks must do, and what its paper says of it."""
 
+import zipfile
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -224,3 +227,32 @@ def test_what_cannot_be_built_is_refused(change):
     with pytest.raises(PoseError) as refusal:
         _tiny(**change)
     assert refusal.value.advice
+
+
+def _rewritten(path, old, new):
+    """Another .keras file, with the names of builder or arguments changed in its JSON."""
+    twin = path.with_name(f"{new.decode()[1:-1]}.keras")
+    with zipfile.ZipFile(path) as one, zipfile.ZipFile(twin, "w") as other:
+        for entry in one.namelist():
+            content = one.read(entry)
+            changed = content.replace(old, new) if entry == "config.json" else content
+            other.writestr(entry, changed)
+    return twin
+
+
+def test_files_that_hold_no_network_are_named(tmp_path):
+    path = tmp_path / "good.keras"
+    _tiny().save(path)
+    other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    other.save(tmp_path / "other.keras")
+    (tmp_path / "half.keras").write_bytes(path.read_bytes()[:5000])
+    for file, received, advice in (
+        (tmp_path / "none.keras", "does not exist", "path"),
+        (tmp_path / "half.keras", "half.keras", "damaged"),
+        (tmp_path / "other.keras", "Sequential", "best.keras"),
+        (_rewritten(path, b'"RePose"', b'"NextPose"'), "'NextPose' in .*NextPose.keras", "Update"),
+        (_rewritten(path, b'"update_blocks"', b'"unknown"'), "unknown.keras", "damaged"),
+    ):
+        with pytest.raises(PoseError, match=received) as refusal:
+            models.load(file)
+        assert advice in refusal.value.advice

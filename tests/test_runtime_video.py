@@ -84,5 +84,7 @@ def test_a_sink_without_frames_writes_no_file(tmp_path):
 
 def test_a_sink_that_cannot_write_says_where(tmp_path):
     (tmp_path / "folder.mp4").mkdir()
-    with pytest.raises(PoseError, match=r"folder\.mp4"), VideoSink(tmp_path / "folder.mp4") as sink:
-        sink.write(_frame(50))
+    (tmp_path / "file").write_text("no folder")
+    for name in ("folder.mp4", "file/below.mp4"):
+        with pytest.raises(PoseError, match=name), VideoSink(tmp_path / name) as sink:
+            sink.write(_frame(50))

@@ -77,6 +77,8 @@ def export(
     if out is None and network is model:
         raise PoseError("a file to write", "none", "Give out=, since the network has no file.")
     path = Path(out) if out else Path(model).with_name(Path(model).stem + chosen.suffix)
+    if path.suffix != ".tflite":
+        raise PoseError("a file name that ends in .tflite", str(path), "Change --out.")
     margin = network.notes.get("crop_margin", 1.25)
 
     def open_for(data, split):

@@ -6,6 +6,7 @@ file is readable, and loading rebuilds the graph from today's code under any dty
 
 import importlib
 import json
+import os
 
 import keras
 
@@ -92,11 +93,18 @@ def load(path) -> PoseNetwork:
     Raises PoseError when the file is missing or holds another kind of model.
     """
     importlib.import_module("keras_pose.models")
+    if not os.path.isfile(path):
+        raise PoseError("a .keras file", f"{path}, which does not exist", "Check the path.")
     try:
         model = keras.saving.load_model(path, compile=False)
-    except (ValueError, OSError, TypeError) as error:
+    except PoseError as error:  # of this project's builders, which do not know the file
+        raise PoseError(error.expected, f"{error.received} in {path}", error.advice) from error
+    except (ValueError, OSError, TypeError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise PoseError(
-            "a .keras file written by train/train.py", f"{path} ({error})", "Check the path."
+            "a .keras file written by train/train.py",
+            f"{path} ({reason[:300]})",
+            "Copy it again if it is damaged; a file of another kind cannot be used.",
         ) from error
     if not isinstance(model, PoseNetwork):
         raise PoseError(

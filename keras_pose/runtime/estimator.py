@@ -25,6 +25,8 @@ class PoseEstimator:
 
     def __init__(self, path: str | os.PathLike, threads: int = 1):
         self.metadata = metadata.read(path)
+        if threads < 1:
+            raise PoseError("one thread or more", f"{threads} threads", "Change --threads.")
         try:
             self._interpreter = Interpreter(model_path=os.fspath(path), num_threads=threads)
             self._interpreter.allocate_tensors()

@@ -17,7 +17,7 @@ from keras_pose.runtime.tracker import PoseTracker
 from keras_pose.runtime.video import VideoSink, VideoSource
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
-VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
+VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp"}
 RESULTS = "results.json"
 
 
@@ -49,7 +49,7 @@ def predict(
     key points in the pixels of the original; box: (x, y, w, h) of the person in a single picture.
     In a folder an unreadable picture is skipped and counted.
     Raises PoseError for a source that is missing, empty or unreadable, and for an `out` that would
-    overwrite the source.
+    overwrite the source or cannot be written.
     """
     source, out = Path(source), Path(out)
     if not source.exists():
@@ -67,7 +67,12 @@ def predict(
         raise PoseError(
             "a box together with one picture", f"a box and {source}", "Leave out --box."
         )
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PoseError(
+            "a folder to write to", f"{out} ({error.strerror})", "Choose another --out."
+        ) from error
     with contextlib.ExitStack() as stack:
         results = None
         if json:
@@ -109,7 +114,7 @@ def _pictures(estimator, source, out, results, box, threshold):
             results.add(pose, source=path.name, size=list(image.shape[:2]))
         if pose is not None:
             draw(image, pose, estimator.skeleton, least)
-        cv2.imwrite(str(out / path.name), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        _save(out / path.name, image)
     if results is not None:
         results.footer["skipped"] = [{"source": n, "reason": why} for n, why in counts.skipped]
     if not counts.pictures:
@@ -119,3 +124,15 @@ def _pictures(estimator, source, out, results, box, threshold):
             "Open one of them in a picture viewer.",
         )
     return counts
+
+
+def _save(path, image):
+    """Writes a drawn copy, as .png where OpenCV has no writer for the original's kind."""
+    if path.suffix.lower() not in PICTURES:
+        path = path.with_name(f"{path.name}.png")
+    if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
+        raise PoseError(
+            "a place to write drawn pictures to",
+            str(path),
+            "Choose an --out that you may write to, on a disk with room.",
+        )

@@ -13,6 +13,7 @@ from keras_pose.results import Pose
 GLANCE = 0.6  # of the threshold: the score of a first pass that is worth a second one
 JOINT = 0.5  # of the threshold: the score from which a key point of a known person is used
 TILES = (1.0, 0.6)  # tile heights, of the picture's shorter side
+_LOWEST = 16.0  # px: lower tiles show nobody, and a banner has thousands of them
 _STRIDE = 2 / 3  # of a tile: a person on a border is mostly inside a neighbour, then centred
 _EXTENT = (0.1, 1.1)  # confident key points' longer extent, of the crop
 _CENTRED = 0.3  # least of it in a crop that was made around the person
@@ -35,8 +36,8 @@ def plan(size, input_size) -> list[np.ndarray]:
     for share in TILES:
         high = share * min(height, width)
         wide = high * aspect
-        if high >= boxes[0][3] * 0.9:
-            continue  # as good as the whole picture
+        if high >= boxes[0][3] * 0.9 or high < _LOWEST:
+            continue  # as good as the whole picture, or as bad as none
         for y in _starts(height, high):
             boxes += [np.array([x - 0.5, y - 0.5, wide, high]) for x in _starts(width, wide)]
     return boxes

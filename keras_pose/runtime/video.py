@@ -1,5 +1,6 @@
 """Frames from a camera or a file, and frames into a file."""
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -128,7 +129,8 @@ class VideoSink:
         self.count += 1
 
     def _open(self, size):
-        os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
+        with contextlib.suppress(OSError):  # where it fails, the writer will too
+            os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
         code = cv2.VideoWriter_fourcc(*"mp4v")
         writer = cv2.VideoWriter(self.path, code, self.fps, (size[1], size[0]))
         if not writer.isOpened():
