@@ -147,7 +147,12 @@ def _trained(epochs, count):
     model = network.inference()
     model.compile(keras.optimizers.Adam(4e-3), cross_entropy)
     model.fit(images.astype(np.float32), targets, batch_size=32, epochs=epochs, verbose=0)
-    network.notes = {"recipe": "sketch", "crop_margin": 1.3, "validation": {"pck@0.2": 50.0}}
+    network.notes = {
+        "recipe": "sketch",
+        "crop_margin": 1.3,
+        "threshold": 0.41,
+        "validation": {"pck@0.2": 50.0},
+    }
     return network
 
 

@@ -227,6 +227,14 @@ def test_webcam_on_a_video_without_a_screen(app, clip, tmp_path):
     assert np.median(below[20:38]) > 80 > np.median(below[:8])
 
 
+@pytest.mark.parametrize("name", ["predict.py", "webcam.py"])
+def test_the_threshold_of_the_command_line_counts(app, clip, tmp_path, name):
+    where = ["--headless", "--json", tmp_path / "o.json"] if name == "webcam.py" else []
+    where = where or ["--out", tmp_path / "o"]
+    said = app(name, "--source", clip[0], *where, "--threshold", "1.5")
+    assert "55 frames, a pose in 0" in said
+
+
 def test_predict_on_a_video(app, clip, tmp_path):
     path, truth = clip
     app("predict.py", "--source", path, "--out", tmp_path / "o", "--json")

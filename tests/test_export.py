@@ -52,7 +52,7 @@ def test_pixels_in_and_key_points_out(choice):
     assert (about.precision, about.output) == (precision, output)
     assert about.input_type == ("uint8" if io == "uint8" else "float32")
     assert (about.skeleton, about.codec) == (network().skeleton, network().codec)
-    assert (about.model, about.crop_margin) == ("SketchPose", 1.3)
+    assert (about.model, about.crop_margin, about.threshold) == ("SketchPose", 1.3, 0.41)
     assert about.training == {"recipe": "sketch"}
     assert about.metrics == {"pck@0.2": 50.0}
 

@@ -52,7 +52,7 @@ def test_int8_is_calibrated_checked_and_reported(folder):
     about = metadata.read(out)
     assert about.metrics["pck@0.2"] == pytest.approx(done.check.pck)
     assert about.metrics["pck@0.2_fp32"] == pytest.approx(done.check.reference, abs=1e-3)
-    assert about.threshold == about.metrics["threshold"] != metadata.Metadata.threshold
+    assert about.threshold == about.metrics["threshold"] != network().notes["threshold"]
     values = json.loads(out.with_suffix(".json").read_text())
     assert values["drop"] == done.check.drop and values["passed"]
     assert values["size"] == done.contents.size
