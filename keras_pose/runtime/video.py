@@ -32,7 +32,11 @@ class VideoSource:
         self.live = isinstance(source, int)
         self.count, self.note = 0, None
         if not self.live and not os.path.isfile(source):
-            raise PoseError("a video file", f"{source}, which does not exist", "Check the path.")
+            raise PoseError(
+                "a video file or a camera's number",
+                f"{source}, where there is no file",
+                "Check the path; /dev/video0 is camera 0.",
+            )
         self._capture = cv2.VideoCapture(source if self.live else os.fspath(source))
         opened = self._capture.isOpened()
         self._first = self._read() if opened else None
