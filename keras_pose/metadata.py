@@ -118,6 +118,8 @@ def read(path) -> Metadata:
         )
     try:
         return Metadata.from_dict(values)
+    except PoseError as error:  # of a skeleton or codec, which do not know the file
+        raise PoseError(error.expected, f"{error.received} in {path}", error.advice) from error
     except (KeyError, TypeError) as error:
         raise PoseError(
             f"metadata with the fields of version {VERSION}",

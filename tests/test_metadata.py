@@ -71,6 +71,10 @@ def _with(entry, content):
     return buffer.getvalue()
 
 
+def _changed(**fields):
+    return json.dumps({**about().to_dict(), **fields})
+
+
 @pytest.mark.parametrize(
     ("content", "named"),
     [
@@ -83,6 +87,8 @@ def _with(entry, content):
         (_with(metadata.ENTRY, '{"keras_pose": 1}'), "skeleton"),
         (_with(metadata.ENTRY, '{"keras_pose": '), "without it"),
         (_with(metadata.ENTRY, "3"), "without it"),
+        (_with(metadata.ENTRY, _changed(codec={"kind": "wavelet"})), "'wavelet'"),
+        (_with(metadata.ENTRY, _changed(skeleton={"name": "a", "keypoints": []})), "key point"),
     ],
 )
 def test_read_refuses(tmp_path, content, named):

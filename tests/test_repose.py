@@ -214,6 +214,8 @@ def test_pictures_are_normalised_inside():
         {"coarsest": 32},  # no way up is left
         {"input_size": (34, 32)},
         {"input_size": (32, 38)},
+        {"input_size": 32},
+        {"input_size": (32.0, 32)},
         {"update": "multiply"},
         {"ordering": "feet-first"},
         {"update_blocks": 0},

@@ -13,7 +13,7 @@ from keras_pose import skeletons
 from keras_pose.codecs import GaussianHeatmap
 from keras_pose.errors import PoseError
 from keras_pose.layers import Scale, conv_block, heatmap_block, series, upsample
-from keras_pose.models.network import PREDICTION, PoseNetwork
+from keras_pose.models.network import PREDICTION, PoseNetwork, sides
 
 UPDATES = ("trainable", "add", "replace")
 _LAMBDA = 0.1  # 0 would leave every update without a gradient in the first step, 1 equals "add"
@@ -58,6 +58,7 @@ def RePose(
     arguments = dict(locals())
     skeleton = skeletons.get(skeleton)
     arguments["skeleton"] = skeleton.to_dict()
+    input_size = sides(input_size)
     arguments["input_size"] = list(input_size)
     halvings = _check(arguments)
 

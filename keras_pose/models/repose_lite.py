@@ -28,7 +28,7 @@ from keras_pose import skeletons
 from keras_pose.codecs import GaussianHeatmap, SoftmaxHeatmap
 from keras_pose.errors import PoseError
 from keras_pose.layers import LinkedConv2D, upsample
-from keras_pose.models.network import PREDICTION, PoseNetwork
+from keras_pose.models.network import PREDICTION, PoseNetwork, sides
 
 SIZES = {
     "s": {"stem": 16, "channels": (24, 48, 96), "blocks": (0, 1, 2), "keypoint_channels": 4},
@@ -68,6 +68,7 @@ def RePoseLite(
     """
     arguments = dict(locals())
     skeleton = skeletons.get(skeleton)
+    input_size = sides(input_size)
     arguments["skeleton"], arguments["input_size"] = skeleton.to_dict(), list(input_size)
     widths = _widths(arguments)
     arguments |= widths  # a saved network stays what it is should the sizes ever change
@@ -211,6 +212,13 @@ def _widths(arguments):
             "channels and blocks for the same two or more strides",
             f"channels={widths['channels']}, blocks={widths['blocks']}",
             "Give one number of each for stride 4, 8, 16.",
+        )
+    counts = [widths["stem"], widths["keypoint_channels"], *widths["channels"]]
+    if not all(isinstance(n, int) for n in [*counts, *widths["blocks"]]) or min(counts) < 1:
+        raise PoseError(
+            "whole numbers from 1 for stem, channels and keypoint_channels, from 0 for blocks",
+            str(widths),
+            "Leave out what the size should decide.",
         )
     stride = 4 * 2 ** (levels - 1)
     if any(side % stride or side < stride for side in arguments["input_size"]):
