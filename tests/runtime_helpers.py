@@ -8,6 +8,7 @@ import contextlib
 import io
 import warnings
 
+import cv2
 import numpy as np
 
 from keras_pose import metadata
@@ -28,6 +29,16 @@ def paint(size, points, sigma, background=127.0):
         bump = np.exp(-0.5 * ((x - cx) ** 2 + (y - cy) ** 2) / sigma**2)[..., None]
         image += bump.astype(np.float32) * (color - background).astype(np.float32)
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def turned_jpeg(image) -> bytes:
+    """A picture (H, W, 3) BGR as a JPEG whose EXIF entry says to turn it by a quarter."""
+    data = cv2.imencode(".jpg", image)[1].tobytes()
+    # an APP1 segment with one IFD entry: orientation (0x0112) = 6
+    entry = b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00"
+    body = b"Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08\x00\x01" + entry + b"\x00\x00\x00\x00"
+    segment = b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
+    return data[:2] + segment + data[2:]
 
 
 def dots_model(output="decoded", io_type="float32", attach=True, **fields) -> bytes:

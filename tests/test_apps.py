@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import ROOT
-from runtime_helpers import SIGMA, SKELETON, dots_model, paint
+from runtime_helpers import SIGMA, SKELETON, dots_model, paint, turned_jpeg
 
 from keras_pose.runtime import PoseEstimator, VideoSink, VideoSource, find_person, search
 
@@ -131,6 +131,14 @@ def test_a_picture_of_a_kind_without_a_writer_is_drawn_as_png(app, tmp_path, nam
     (tmp_path / name).write_bytes(content)
     app("predict.py", "--source", tmp_path / name, "--out", tmp_path / "o")
     assert cv2.imread(str(tmp_path / "o" / f"{name}.png")).shape == (40, 50, 3)
+
+
+def test_a_photograph_is_turned_as_its_exif_entry_says(app, tmp_path):
+    (tmp_path / "turned.jpg").write_bytes(turned_jpeg(np.full((40, 60, 3), 127, np.uint8)))
+    app("predict.py", "--source", tmp_path / "turned.jpg", "--out", tmp_path / "o", "--json")
+    assert cv2.imread(str(tmp_path / "o" / "turned.jpg")).shape == (60, 40, 3)
+    (entry,) = json.loads((tmp_path / "o" / "results.json").read_text())["results"]
+    assert entry["size"] == [60, 40]
 
 
 def test_a_small_person_in_a_large_picture_is_found_by_a_second_look(model):

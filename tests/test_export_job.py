@@ -14,7 +14,7 @@ from keras_pose import export, geometry, metadata
 from keras_pose.data import open_reader
 from keras_pose.data.subset import Subset
 from keras_pose.errors import PoseError
-from keras_pose.export import check
+from keras_pose.export import check, job
 from keras_pose.export.job import export as run_job
 from keras_pose.runtime import PoseEstimator, benchmark, cut
 
@@ -59,6 +59,19 @@ def test_int8_is_calibrated_checked_and_reported(folder):
     for line in ("100 % of the network's", "px apart", "PCK@0.2", "within the 1 allowed"):
         assert line in done.text()
     assert PoseEstimator(out).predict_patch(held_out()[0][0])[0].shape == (3, 2)
+
+
+def test_pictures_are_cut_with_the_margin_that_the_network_was_trained_with(folder, monkeypatch):
+    seen, plain = [], job.calibration.patches
+
+    def watched(*arguments, crop_margin=None, **named):
+        seen.append(crop_margin)
+        return plain(*arguments, crop_margin=crop_margin, **named)
+
+    monkeypatch.setattr(job.calibration, "patches", watched)
+    data = {"calibrate": folder / "data", "check": folder / "data"}
+    run_job(folder / "best.keras", folder / "m.tflite", "int8", count=4, limit=2, **data)
+    assert seen == [1.3, 1.3]
 
 
 def test_the_check_tells_a_good_file_from_a_bad_one(folder):

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from runtime_helpers import turned_jpeg
 
 from keras_pose import geometry
 from keras_pose.errors import PoseError
@@ -102,14 +103,7 @@ def test_a_reduced_read_is_smaller_and_the_same_picture(tmp_path):
 
 def test_exif_orientation_is_followed_only_when_asked(tmp_path):
     path = tmp_path / "turned.jpg"
-    cv2.imwrite(str(path), np.zeros((8, 16, 3), np.uint8))
-    data = path.read_bytes()
-    # an APP1 segment with one IFD entry: orientation (0x0112) = 6, a quarter turn
-    entry = b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00"
-    tiff = b"MM\x00\x2a\x00\x00\x00\x08\x00\x01" + entry + b"\x00\x00\x00\x00"
-    body = b"Exif\x00\x00" + tiff
-    segment = b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
-    path.write_bytes(data[:2] + segment + data[2:])
+    path.write_bytes(turned_jpeg(np.zeros((8, 16, 3), np.uint8)))
     assert load_image(path).shape == (8, 16, 3)
     assert load_image(path, orient=True).shape == (16, 8, 3)
 

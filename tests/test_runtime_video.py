@@ -1,5 +1,7 @@
 """Videos: a round trip, files that end early, and sources that are not there."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -34,6 +36,17 @@ def test_frames_and_times_come_back(tmp_path):
         assert abs(frame[40, 120].mean() - shade) < 4
         assert frame[40, 40, 0] > 230
     assert source.count == 20 and source.note is None and not source.live
+
+
+def test_times_grow_where_the_file_has_none(tmp_path):
+    _write(tmp_path / "clip.mp4")
+    with VideoSource(tmp_path / "clip.mp4") as source:
+        capture = source._capture
+        source._capture = SimpleNamespace(
+            read=capture.read, release=capture.release, get=lambda what: 0.0
+        )
+        times = [seconds for seconds, _ in source]
+    np.testing.assert_allclose(times, np.arange(20) / 25)
 
 
 def test_a_video_that_ends_early_says_so_once_and_keeps_its_frames(tmp_path):
