@@ -11,6 +11,7 @@ who walks in, turns to the camera, moves on the spot, walks on and leaves an emp
 import argparse
 import csv
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -184,10 +185,11 @@ def main(arguments=None):
         truth = compose(clip, args.seconds, args.seed)
         rows = []
         for model in args.model:
-            limit = args.threshold or metadata.read(model).threshold
+            limit = metadata.read(model).threshold if args.threshold is None else args.threshold
             row = score(truth, watch(model, clip, args.threshold), limit)
             rows.append({"model": Path(model).name, "threshold": round(limit, 3), **row})
             print("  ".join(f"{k}: {v}" for k, v in rows[-1].items()), flush=True)
+            rows[-1]["command"] = shlex.join(["python", "benchmarks/clip.py", *sys.argv[1:]])
     RESULTS.parent.mkdir(exist_ok=True)
     with RESULTS.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys())

@@ -111,9 +111,9 @@ def _append(row):
 
 def _publish(folder, run, model, files, row):
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(run / "best.keras", folder / "model.keras")
+    shutil.copy(run / "best.keras", folder / f"{folder.name}.keras")
     for precision, exported in files.items():
-        shutil.copy(exported.path, folder / f"model_{precision}.tflite")
+        shutil.copy(exported.path, folder / f"{folder.name}_{precision}.tflite")
     card = _CARD.format(
         name=folder.name,
         skeleton=model.skeleton.name,

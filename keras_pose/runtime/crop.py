@@ -32,7 +32,8 @@ def load_image(path: str | os.PathLike, reduce: int = 1, orient: bool = False) -
         raise PoseError("reduce of 1, 2, 4 or 8", repr(reduce), "Choose one of the four.")
     flags = REDUCED[reduce] | (0 if orient else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), flags)
+        content = np.fromfile(path, np.uint8)
+        image = None if _cut_short(content.tobytes()) else cv2.imdecode(content, flags)
     except OSError as error:
         raise PoseError(
             "a readable picture file", f"{path} ({error.strerror})", "Check the path."
@@ -42,10 +43,15 @@ def load_image(path: str | os.PathLike, reduce: int = 1, orient: bool = False) -
     if image is None:
         raise PoseError(
             "a picture that OpenCV can decode (JPEG, PNG, WebP, ...)",
-            f"{path}, which is empty, damaged or of another kind",
+            f"{path}, which is empty, cut short, damaged or of another kind",
             "Open it in a picture viewer and save it again, or remove it.",
         )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _cut_short(content: bytes) -> bool:
+    """Whether a JPEG lacks its end mark: OpenCV would fill up what is missing with grey."""
+    return content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content
 
 
 def cut(image: np.ndarray, box, size) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ from keras_pose.errors import PoseError
 from keras_pose.runtime import crop
 
 BATCH = 32
+_AGREE = 0.1  # of the patch's side: two answers of the flip test are the same
 _SMALLEST = 0.4  # of the crop, in the measure of presence
 _CLOSE = (0.8, 1.0)  # zoom of the crops that choose the threshold
 
@@ -70,9 +71,11 @@ def check_skeleton(model, data, path):
 
 
 def flipping(predict, skeleton):
-    """The flip test: every patch is seen twice, once mirrored, and the two answers are averaged.
+    """The flip test: every patch is seen twice, once mirrored.
 
-    The average is weighted by score. It works on key points, so it is the same for every model.
+    Where the two answers agree (within a tenth of the patch) they are averaged by score; between
+    two that do not, the more confident is taken, since half way lies nothing. It works on key
+    points, so it is the same for every model.
     """
     mirror = list(skeleton.mirror)
 
@@ -83,6 +86,9 @@ def flipping(predict, skeleton):
         turned[..., 0] = patches.shape[2] - 1 - turned[..., 0]
         # two answers without any score count alike
         weight = ((scores + 1e-9) / (scores + other + 2e-9))[..., None]
+        apart = np.linalg.norm(points - turned, axis=-1, keepdims=True)
+        near = apart < _AGREE * max(patches.shape[1:3])
+        weight = np.where(near, weight, np.round(weight))
         return weight * points + (1 - weight) * turned, (scores + other) / 2
 
     return both
