@@ -111,7 +111,9 @@ def test_exif_orientation_is_followed_only_when_asked(tmp_path):
 def test_unreadable_files_are_named(tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"not a picture")
     (tmp_path / "empty.jpg").write_bytes(b"")
-    for name in ("bad.jpg", "empty.jpg", "missing.jpg"):
+    whole = turned_jpeg(np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3))
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])  # OpenCV would fill it with grey
+    for name in ("bad.jpg", "empty.jpg", "cut.jpg", "missing.jpg"):
         with pytest.raises(PoseError, match=name):
             load_image(tmp_path / name)
     with pytest.raises(PoseError, match="reduce of 1, 2, 4 or 8"):

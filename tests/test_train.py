@@ -260,15 +260,23 @@ def test_flip_test_exchanges_sides():
     assert np.allclose(both[0], points, atol=1e-4)
 
 
-def test_flip_test_weighs_by_score():
-    reader = dots.DotsReader(1)
-    points = np.full((1, 14, 2), 10.0, np.float32)
-    for first, second, expected in ((0.9, 0.1, 0.9 * 10 + 0.1 * 21), (0.0, 0.0, 15.5)):
-        scores = iter((first, second))
-        both = evaluate.flipping(
-            lambda _, scores=scores: (points, np.full((1, 14), next(scores))), reader.skeleton
-        )(np.zeros((1, 32, 32, 3), np.uint8))
-        assert np.allclose(both[0][..., 0], expected) and np.allclose(both[0][..., 1], 10)
+@pytest.mark.parametrize(
+    "x, first, second, expected",
+    [
+        (15.0, 0.9, 0.1, 0.9 * 15 + 0.1 * 16),  # the mirrored answer is at 16: they agree
+        (15.0, 0.0, 0.0, 15.5),
+        (10.0, 0.9, 0.1, 10.0),  # the mirrored answer is at 21: the more confident counts
+        (10.0, 0.1, 0.9, 21.0),
+        (10.0, 0.0, 0.0, 10.0),
+    ],
+)
+def test_flip_test_averages_what_agrees_and_else_takes_the_better(x, first, second, expected):
+    reader, scores = dots.DotsReader(1), iter((first, second))
+    points = np.full((1, 14, 2), x, np.float32)
+    both = evaluate.flipping(
+        lambda _: (points, np.full((1, 14), next(scores))), reader.skeleton
+    )(np.zeros((1, 32, 32, 3), np.uint8))  # fmt: skip
+    assert np.allclose(both[0][..., 0], expected) and np.allclose(both[0][..., 1], x)
 
 
 def test_validation_on_training_persons_is_told(data, tmp_path, capsys):

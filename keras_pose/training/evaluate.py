@@ -88,7 +88,7 @@ def flipping(predict, skeleton):
         weight = ((scores + 1e-9) / (scores + other + 2e-9))[..., None]
         apart = np.linalg.norm(points - turned, axis=-1, keepdims=True)
         near = apart < _AGREE * max(patches.shape[1:3])
-        weight = np.where(near, weight, np.round(weight))
+        weight = np.where(near, weight, weight >= 0.5)
         return weight * points + (1 - weight) * turned, (scores + other) / 2
 
     return both
