@@ -89,3 +89,11 @@ def test_auc_counts_pairs():
 def test_threshold_separates():
     present, absent = np.array([0.6, 0.7, 0.9]), np.array([0.1, 0.2, 0.3])
     assert absent.max() < metrics.threshold(present, absent) < present.min()
+
+
+def test_threshold_is_the_highest_that_is_as_good():
+    present = np.linspace(0.5, 0.9, 101)
+    absent = np.linspace(0.1, 0.2, 50)
+    # up to 2 of the 101 persons may be missed
+    assert present[1] < metrics.threshold(present, absent) < present[2]
+    assert metrics.threshold(present, absent, slack=0.0) == pytest.approx((0.2 + 0.5) / 2)

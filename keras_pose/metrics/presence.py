@@ -17,14 +17,17 @@ def auc(present, absent):
     return float((below + not_above).mean() / (2 * len(absent)))
 
 
-def threshold(present, absent):
-    """The score that best separates the two: it maximises true minus false positive rate."""
+def threshold(present, absent, slack=0.02):
+    """The score that best separates the two: it maximises true minus false positive rate.
+
+    Of the scores that are as good, within `slack`, the highest: a tracker looks at several places
+    of every frame, so a false alarm costs it more than a person seen a moment later.
+    """
     present, absent = np.sort(present), np.sort(absent)
-    candidates = np.concatenate([present, absent])
+    candidates = np.unique(np.concatenate([present, absent]))
     true = 1 - np.searchsorted(present, candidates, side="left") / len(present)
     false = 1 - np.searchsorted(absent, candidates, side="left") / len(absent)
-    best = np.flatnonzero(true - false >= (true - false).max() - 1e-12)
-    low = candidates[best].min()
-    below = absent[absent < low]
-    # half way to the highest background score, so that neither side sits on the line
-    return float((low + below[-1]) / 2 if len(below) else low)
+    gain = true - false
+    best = int(np.flatnonzero(gain >= gain.max() - slack - 1e-12).max())
+    # any score between this candidate and the one below does the same: stay clear of both
+    return float(candidates[max(best - 1, 0) : best + 1].mean())
