@@ -61,7 +61,8 @@ class Contents:
         return lines
 
     def text(self) -> str:
-        size = f"{self.size / 1024:.0f} KiB; {self.network} operations, {self.decode} of the decode"
+        size = f"{self.size / 1024:.0f} KiB; {self.network} operations"
+        size += f" in the network, {self.decode} in the decoder"
         counts = ", ".join(f"{n} {kind}" for kind, n in self.operations.items())
         return "\n".join([size, counts, *self.verdicts()])
 

@@ -65,6 +65,7 @@ class Run:
         self.network = self.task.network
         self.average = Average(self.network, recipe.ema, recipe.ema_every)
         self.averaged = self.network.rebuilt("float32")
+        self.predict = evaluate.of_network(self.averaged)  # once: every new one is traced anew
         self.epoch, self.step = position["epoch"], position["step"]
         self.best, self.seconds = position["best"], position["seconds"]
         self.history = History(out, position["history"])
@@ -176,9 +177,8 @@ class Run:
         self._check(loss)  # before any file of a good epoch is replaced
         self.averaged.set_weights(self.average.values)
         report = evaluate.evaluate(
-            evaluate.of_network(self.averaged), self.val_reader, self.recipe.input_size,
-            self.recipe.crop_margin,
-        )  # fmt: skip
+            self.predict, self.val_reader, self.recipe.input_size, self.recipe.crop_margin
+        )
         summary = {k: v for k, v in report.summary().items() if k.startswith("pck")}
         rate = float(keras.ops.convert_to_numpy(self.task.optimizer.learning_rate))
         self.history.add(
