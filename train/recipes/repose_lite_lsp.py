@@ -4,7 +4,7 @@ python train/train.py repose_lite_lsp --data DIR
 
 Expect 41 PCK@0.2 on the validation persons after about half an hour on two idle cores
 (benchmarks/results/training.csv). `--set network.size=m` has five times the parameters and takes
-three times as long.
+nearly twice as long (benchmarks/results/throughput.csv).
 """
 
 from keras_pose.data.augment import Augment
