@@ -1,0 +1,66 @@
+"""Backbones: a picture in, feature maps at four strides out, under one interface.
+
+A backbone is built inline, in its caller's functional graph (there is no model within the model),
+so export, counting and quantization see plain layers. Its layers are called as those of
+keras.applications: `keras_pose.backbones.weights` fills them by name.
+"""
+
+from keras_pose.backbones import mobilenet_v2, resnet
+from keras_pose.errors import PoseError
+
+NAMES = (mobilenet_v2.NAME, *resnet.BLOCKS)
+STRIDES = (4, 8, 16, 32)
+
+
+def build(name, image, *, alpha=1.0, stride_in="3x3", frozen_norm=False) -> dict:
+    """Feature maps by stride: {4: (B, H/4, W/4, C4), 8: ..., 16: ..., 32: ...}.
+
+    name: one of NAMES. image: KerasTensor (B, H, W, 3), float RGB 0..255; the backbone's own
+    normalisation is inside. alpha: width of MobileNetV2, 0.35 to 1.4. stride_in: which convolution
+    of a ResNet's bottleneck halves the resolution, "3x3" (torch's and the papers') or "1x1"
+    (Keras'). frozen_norm: batch normalisation with its moving statistics also in training, its
+    weights fixed.
+
+    Raises PoseError for an unknown name, an alpha or a stride_in that the backbone does not have.
+    """
+    _known(name)
+    if name in resnet.BLOCKS:
+        if alpha != 1.0:
+            raise PoseError(
+                f"alpha=1.0 for {name}", f"alpha={alpha!r}", "Only mobilenet_v2 has an alpha."
+            )
+        return resnet.build(name, image, stride_in, frozen_norm)
+    if stride_in != "3x3":
+        raise PoseError(
+            f'stride_in="3x3" for {name}', repr(stride_in), "Only ResNets have a choice here."
+        )
+    return mobilenet_v2.build(image, alpha, frozen_norm)
+
+
+def check(name, input_size, levels):
+    """Refuses what no backbone can give.
+
+    name: one of NAMES; input_size: (H, W), both multiples of 32; levels: some of STRIDES, each
+    once. Raises PoseError.
+    """
+    _known(name)
+    deepest = STRIDES[-1]
+    if any(side % deepest or side < deepest for side in input_size):
+        raise PoseError(
+            f"an input whose sides are multiples of {deepest}, the deepest stride of {name}",
+            f"input_size={tuple(input_size)}",
+            "Take the next larger multiple.",
+        )
+    given = list(levels) if isinstance(levels, list | tuple) else None
+    unique = [stride for stride in STRIDES if given and stride in given]
+    if not given or len(unique) != len(given):
+        raise PoseError(
+            f"levels of {name}, some of {STRIDES}, each once",
+            f"levels={levels!r}",
+            "Name at least one of these strides, none twice.",
+        )
+
+
+def _known(name):
+    if name not in NAMES:
+        raise PoseError(f"a backbone among {NAMES}", repr(name), "Choose one of these.")

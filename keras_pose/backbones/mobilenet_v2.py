@@ -1,0 +1,93 @@
+"""MobileNetV2 (Sandler et al., 2018), with the layer names and the widths of keras.applications.
+
+Stride 2 pads as "same" does. On the even sides that `backbones.check` demands, this is what Keras
+writes as a padding layer of its own (nothing before, one zero after), in one operation less.
+"""
+
+import functools
+
+from keras import layers
+
+from keras_pose.errors import PoseError
+
+NAME = "mobilenet_v2"
+ALPHAS = (0.35, 1.4)
+_EXPANSION = 6
+_EPSILON = 1e-3
+_MOMENTUM = 0.97  # Keras' 0.999 forgets its start over thousands of steps; ours may be short runs
+# channels, repetitions and first stride of the inverted residual blocks, table 2 of the paper
+_GROUPS = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
+_LEVELS = {2: 4, 5: 8, 12: 16}  # block to the stride that it is the last of
+
+
+def build(image, alpha=1.0, frozen_norm=False) -> dict:
+    """Levels by stride: 24 channels at 4, 32 at 8, 96 at 16, 1280 at 32 (with alpha 1).
+
+    image: (B, H, W, 3) float RGB 0..255, H and W multiples of 32. frozen_norm: see
+    `keras_pose.backbones.build`. Raises PoseError for an alpha out of range.
+    """
+    number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
+    if not number or not ALPHAS[0] <= alpha <= ALPHAS[1]:
+        raise PoseError(
+            f"an alpha from {ALPHAS[0]} to {ALPHAS[1]}",
+            repr(alpha),
+            "ImageNet weights exist for 0.35, 0.5, 0.75, 1.0, 1.3 and 1.4.",
+        )
+    norm = functools.partial(_norm, frozen=frozen_norm)
+    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="normalise")(image)
+    x = layers.Conv2D(
+        _multiple(32 * alpha), 3, strides=2, padding="same", use_bias=False, name="Conv1"
+    )(x)
+    x = layers.ReLU(6.0, name="Conv1_relu")(norm(x, "bn_Conv1"))
+    levels, block = {}, 0
+    for channels, repetitions, first in _GROUPS:
+        for i in range(repetitions):
+            filters = _multiple(int(channels * alpha))
+            x = _inverted_residual(x, filters, 1 if i else first, block, norm)
+            if block in _LEVELS:
+                levels[_LEVELS[block]] = x
+            block += 1
+    last = max(1280, _multiple(1280 * alpha))  # never narrower: section 5 of the paper
+    x = layers.Conv2D(last, 1, use_bias=False, name="Conv_1")(x)
+    levels[32] = layers.ReLU(6.0, name="out_relu")(norm(x, "Conv_1_bn"))
+    return levels
+
+
+def pairs(name=NAME) -> list[tuple[str, str]]:
+    """Names of all convolutions, each with the normalisation behind it, in the graph's order."""
+    blocks = sum(repetitions for _, repetitions, _ in _GROUPS)
+    inner = ["expanded_conv_depthwise", "expanded_conv_project"]
+    for block in range(1, blocks):
+        inner += [f"block_{block}_{part}" for part in ("expand", "depthwise", "project")]
+    return [("Conv1", "bn_Conv1"), *((x, f"{x}_BN") for x in inner), ("Conv_1", "Conv_1_bn")]
+
+
+def _norm(x, name, frozen):
+    return layers.BatchNormalization(
+        epsilon=_EPSILON, momentum=_MOMENTUM, trainable=not frozen, name=name
+    )(x)
+
+
+def _inverted_residual(x, filters, stride, block, norm):
+    name = f"block_{block}" if block else "expanded_conv"
+    start = x
+    if block:
+        x = layers.Conv2D(
+            _EXPANSION * x.shape[-1], 1, padding="same", use_bias=False, name=f"{name}_expand"
+        )(x)
+        x = layers.ReLU(6.0, name=f"{name}_expand_relu")(norm(x, f"{name}_expand_BN"))
+    x = layers.DepthwiseConv2D(
+        3, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise"
+    )(x)
+    x = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(norm(x, f"{name}_depthwise_BN"))
+    x = layers.Conv2D(filters, 1, padding="same", use_bias=False, name=f"{name}_project")(x)
+    x = norm(x, f"{name}_project_BN")
+    if stride == 1 and start.shape[-1] == filters:
+        x = layers.Add(name=f"{name}_add")([start, x])
+    return x
+
+
+def _multiple(channels, of=8):
+    """The nearest multiple of 8, but not below nine tenths of what was asked for."""
+    rounded = max(of, int(channels + of / 2) // of * of)
+    return rounded if rounded >= 0.9 * channels else rounded + of
