@@ -52,6 +52,46 @@ def test_a_changed_probability_moves_nothing_else():
         assert plain(few) == plain(many)
 
 
+def test_the_numbers_are_those_that_runs_began_with():
+    """A run that is resumed must see the pictures that it would have seen."""
+    drawn = draw(Augment(half_body=0.2, zoom_out=0.3, background=1.0), 3, 5, 7)
+    assert (drawn.zoom, drawn.degrees, drawn.flip) == (1.2174413631350833, -33.23305590616119, True)
+    assert drawn.move == (0.3577413802157918, -0.9842762724053917)
+    assert drawn.gain == (1.343876280007114, 1.329339612370376, 1.2481382301615076)
+    assert drawn.places.sum() == pytest.approx(94.25371527303145, rel=1e-12)
+    assert plain(drawn)[0]["share"] == 0.0 and drawn.half == 0
+
+
+def test_normal_turns_and_crops_are_cut_off_at_their_limits():
+    """As Poseur was released: turns clip(N(0, 40), +-80), crops clip(N(1, 0.5), 0.5, 1.5)."""
+    release = Augment(
+        scale=(1 / 1.5, 2.0), scale_spread=0.5, rotate=80.0, rotate_spread=40.0, rotate_chance=0.6
+    )
+    draws = [draw(release, 0, 0, i) for i in range(6000)]
+    sizes, turns = 1 / np.array([d.zoom for d in draws]), np.array([d.degrees for d in draws])
+    for share, expected in (
+        (np.mean(turns == 0), 0.4),
+        (np.mean(np.abs(turns) == 80), 0.6 * 0.0455),  # beyond two standard deviations
+        (np.mean((turns > 0) & (turns < 40)), 0.6 * 0.3413),
+        (np.mean(np.isclose(sizes, 0.5)), 0.1587),  # beyond one
+        (np.mean(np.isclose(sizes, 1.5)), 0.1587),
+        (np.mean((sizes > 1) & (sizes < 1.25)), 0.1915),
+    ):
+        assert abs(share - expected) < 5 * np.sqrt(expected * (1 - expected) / len(draws))
+    assert abs(np.corrcoef(sizes, turns)[0, 1]) < 0.05
+
+
+def test_the_chance_and_spread_of_turns_move_nothing_else():
+    for i in range(50):
+        one = draw(Augment(background=0.5), 1, 2, i)
+        other = draw(Augment(background=0.5, rotate_chance=0.5, rotate_spread=20.0), 1, 2, i)
+        assert plain(one) == plain(dataclasses.replace(other, degrees=one.degrees))
+        crop = draw(Augment(background=0.5, scale_spread=0.2), 1, 2, i)
+        assert plain(one) == plain(dataclasses.replace(crop, zoom=one.zoom))
+        chance = draw(Augment(rotate_chance=0.5), 1, 2, i)
+        assert chance.degrees in (0.0, one.degrees)
+
+
 def test_color_keeps_mid_grey_when_brightness_is_neutral():
     drawn = draw(Augment(color=0.3), 0, 0, 7)
     shifted = 127.5 * np.array(drawn.gain) + drawn.offset - 127.5
@@ -71,6 +111,9 @@ def test_color_keeps_mid_grey_when_brightness_is_neutral():
         {"smallest": 0.0},
         {"shift": 0.5},
         {"rotate": 200.0},
+        {"rotate_chance": 1.1},
+        {"rotate_spread": -1.0},
+        {"scale_spread": float("nan")},
     ],
 )
 def test_impossible_values_are_refused(wrong):

@@ -142,11 +142,23 @@ def test_half_bodies_are_centred_on_their_joints():
             box = geometry.extent(sample.keypoints, sample.visible & chosen)
             view = patches.person_view(sample, Draw(half=half), (128, 128), 1.25, reader.skeleton)
             assert np.allclose(view.centre, box[:2] + box[2:] / 2)
-    legless = Draw(half=-1)
+
+
+@pytest.mark.parametrize("half", [1, -1])
+@pytest.mark.parametrize(
+    "upper, lower, halved", [(8, 0, (1,)), (4, 4, (1, -1)), (3, 3, ()), (5, 2, (1,)), (0, 6, ())]
+)
+def test_who_is_hardly_seen_is_seen_whole(half, upper, lower, halved):
+    """Half of the joints, and three of the half that is looked at."""
+    reader = DotsReader(1)
     sample = reader.samples[0]
-    sample.visible[lower] = False
-    view = patches.person_view(sample, legless, (128, 128), 1.25, reader.skeleton)
-    assert np.allclose(view.centre, sample.box[:2] + sample.box[2:] / 2)
+    legs = np.array([n in reader.skeleton.lower for n in reader.skeleton.keypoints])
+    sample.visible[:] = False
+    for chosen, count in ((~legs, upper), (legs, lower)):
+        sample.visible[np.flatnonzero(chosen)[:count]] = True
+    view = patches.person_view(sample, Draw(half=half), (128, 128), 1.25, reader.skeleton)
+    whole = np.allclose(view.centre, sample.box[:2] + sample.box[2:] / 2)
+    assert whole == (half not in halved)
 
 
 def test_background_crops_show_nobody():

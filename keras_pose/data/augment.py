@@ -5,6 +5,7 @@ backend, on every replica and after a resume. keras_pose.data.patches turns a dr
 """
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -18,7 +19,11 @@ _PLACES = 64  # candidate boxes for a crop without anyone
 class Augment:
     """How strongly pictures are changed; every value has the person's crop as its measure.
 
-    scale: smallest and largest zoom of the person. rotate: largest turn to either side, degrees.
+    scale: smallest and largest zoom of the person. rotate: largest turn to either side, degrees;
+    rotate_chance: probability of a turn. Between these limits every zoom and turn is as likely as
+    another, or, with a spread above 0, normal and cut off there: scale_spread is the standard
+    deviation of the crop's size about 1 (the zoom is 1 over it), rotate_spread that of the turn
+    about 0 in degrees.
     shift: largest move to either side, as a share of the crop. flip: probability of a mirror image.
     color: strength of contrast, brightness and tint, 0..1. half_body: probability of a crop around
     the upper or the lower body. zoom_out: probability that the person is seen small, between
@@ -27,7 +32,10 @@ class Augment:
     """
 
     scale: tuple[float, float] = (0.75, 1.3)
+    scale_spread: float = 0.0
     rotate: float = 45.0
+    rotate_chance: float = 1.0
+    rotate_spread: float = 0.0
     shift: float = 0.1
     flip: float = 0.5
     color: float = 0.3
@@ -41,7 +49,7 @@ class Augment:
             raise PoseError(
                 "scale as (smallest, largest) zoom, both positive", str(self.scale), "Swap them?"
             )
-        for name in ("flip", "half_body", "zoom_out", "background", "color"):
+        for name in ("flip", "half_body", "zoom_out", "background", "color", "rotate_chance"):
             if not 0 <= getattr(self, name) <= 1:
                 raise PoseError(
                     f"{name} between 0 and 1", repr(getattr(self, name)), "Change the recipe."
@@ -52,6 +60,13 @@ class Augment:
                 f"smallest={self.smallest}, shift={self.shift}, rotate={self.rotate}",
                 "Change the recipe.",
             )
+        for name in ("scale_spread", "rotate_spread"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise PoseError(
+                    f"{name} as a standard deviation, or 0 for none",
+                    repr(getattr(self, name)),
+                    "Change the recipe.",
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,23 +96,41 @@ def draw(augment: Augment, seed: int, epoch: int, index: int) -> Draw:
     # one number per decision, always all of them: a changed probability moves nothing else
     chance = rng.random(6).tolist()
     zoom, turn, x, y, contrast, brightness, *tint = rng.uniform(-1, 1, 9).tolist()
-    low, high = augment.scale
+    places = rng.random((_PLACES, 3))
+    turned = rng.random() < augment.rotate_chance
+    normal_size, normal_turn = rng.standard_normal(2).tolist()
     small = chance[0] < augment.zoom_out
     gains, offsets = _color(augment.color, contrast, brightness, tint)
     half = 0
     if chance[2] < augment.half_body:
         half = UPPER if chance[3] < 0.5 else LOWER
     return Draw(
-        zoom=low + (high - low) * (zoom + 1) / 2,
+        zoom=_zoom(augment, zoom, normal_size),
         share=min(1.0, augment.smallest * (1 + chance[1] / 2)) if small else 0.0,
-        degrees=augment.rotate * turn,
+        degrees=_degrees(augment, turn, normal_turn) if turned else 0.0,
         move=(x, y),
         flip=chance[4] < augment.flip,
         gain=gains,
         offset=offsets,
         half=half,
-        places=rng.random((_PLACES, 3)) if chance[5] < augment.background else None,
+        places=places if chance[5] < augment.background else None,
     )
+
+
+def _zoom(augment, uniform, normal):
+    """The person's zoom, from a number in -1..1 or from a standard normal one."""
+    low, high = augment.scale
+    if augment.scale_spread:
+        size = 1 + augment.scale_spread * normal
+        return 1 / min(max(size, 1 / high), 1 / low)
+    return low + (high - low) * (uniform + 1) / 2
+
+
+def _degrees(augment, uniform, normal):
+    """The turn, from a number in -1..1 or from a standard normal one."""
+    if augment.rotate_spread:
+        return min(max(augment.rotate_spread * normal, -augment.rotate), augment.rotate)
+    return augment.rotate * uniform
 
 
 def _color(strength, contrast, brightness, tint):

@@ -14,6 +14,7 @@ from keras_pose.data.augment import UPPER, Draw
 from keras_pose.data.sample import Sample
 
 _FEWEST = 3  # visible joints that make a half body
+_WHOLE = 0.5  # share of joints that a body shows before one looks at half of it, at least
 _SIZES = (0.4, 1.0)  # of a crop without anyone, in crops of the person
 _INSIDE = 0.5  # share of such a crop that lies in the picture, at least
 _BEYOND, _HIDDEN = 0.1, 0.5  # what bodies reach beyond their joints, and when all are hidden
@@ -52,7 +53,13 @@ def person_view(sample: Sample, draw: Draw, input_size, margin, skeleton, shift=
 
 
 def _half_extent(sample, draw, skeleton):
-    """Extent of the drawn half of the body, None when too few of its joints are visible."""
+    """Extent of the drawn half of the body, None when too few joints are visible.
+
+    Of somebody cut off by the picture or half hidden, half a body would be next to nothing; mmpose
+    asks for more than 8 of COCO's 17 joints.
+    """
+    if sample.visible.mean() < _WHOLE:
+        return None
     lower = np.array([name in skeleton.lower for name in skeleton.keypoints])
     chosen = sample.visible & (lower != (draw.half == UPPER))
     return geometry.extent(sample.keypoints, chosen) if chosen.sum() >= _FEWEST else None
