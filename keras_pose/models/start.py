@@ -1,0 +1,76 @@
+"""Where a network's weights begin: a backbone's, or those of a network that was trained before."""
+
+import itertools
+import json
+import os
+import zipfile
+
+import keras
+
+from keras_pose.backbones import resnet
+from keras_pose.backbones.weights import load as load_backbone
+from keras_pose.errors import PoseError
+from keras_pose.models.network import PoseNetwork, load
+
+_FREE = ("skeleton", "input_size", "frozen_norm", "weights")  # may differ from the file's
+
+
+def start(network, backbone, weights):
+    """Fills a network that a builder has just made.
+
+    network: PoseNetwork; backbone: name of the one inside it (its alpha is in the network's
+    arguments). weights: "imagenet", a file of keras.applications or a trunk, for the backbone alone
+    (see `keras_pose.backbones.weights.load`); or the `.keras` file of a pose network of the same
+    shape, for every weight. The input size may differ.
+
+    Raises PoseError for what does not fit, before any weight has changed.
+    """
+    weights = os.fspath(weights)
+    if weights.endswith(".keras") and _is_pose_network(weights):
+        _copy(load(weights), network, weights)
+    else:
+        load_backbone(network, backbone, weights, network.arguments.get("alpha", 1.0))
+
+
+def _is_pose_network(path):
+    """Whether a `.keras` file is one of this project's; what cannot be read is not."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            config = json.loads(file.read("config.json"))
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError):
+        return False
+    return config.get("registered_name") == keras.saving.get_registered_name(PoseNetwork)
+
+
+def _copy(given, network, path):
+    theirs, own = given.skeleton, network.skeleton
+    if theirs.count != own.count:
+        raise PoseError(
+            f"weights for the {own.count} key points of {own.name}",
+            f"{path}, for the {theirs.count} of {theirs.name}",
+            "Start from a backbone's weights, or train with the skeleton of the file.",
+        )
+    changed = [
+        f"{key}={given.arguments.get(key)!r} in the file, {value!r} here"
+        for key, value in network.arguments.items()
+        if key not in _FREE and given.arguments.get(key) != value
+    ]
+    advice = f"Build it as the file was ({'; '.join(changed)})." if changed else "Take another."
+    if resnet.dialect(given) != resnet.dialect(network):  # the same shapes
+        raise PoseError(
+            f'weights of stride_in="{resnet.dialect(network)}"',
+            f'{path}, of stride_in="{resnet.dialect(given)}"',
+            advice,
+        )
+    for mine, other in itertools.zip_longest(network.weights, given.weights):
+        if _told(mine) != _told(other):
+            raise PoseError(
+                f"{_told(mine)} in a {network.builder}",
+                f"{_told(other)} in {path}, a {given.builder}",
+                advice,
+            )
+    network.set_weights(given.get_weights())
+
+
+def _told(weight):
+    return "no further weight" if weight is None else f"{weight.path} {tuple(weight.shape)}"
