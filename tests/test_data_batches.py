@@ -67,6 +67,26 @@ def test_a_mirror_image_exchanges_left_and_right():
     assert seen > 60
 
 
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_points_within_reach_beyond_the_border_keep_their_place(flip):
+    """Seen by a larger input at the same scale, they are where the labels of the smaller say."""
+    reader = DotsReader(12)
+    augment = Augment(scale=(1.6, 1.6), rotate=30.0, shift=0.2, flip=flip, color=0.0)
+    near, far = (Loader(reader, (64, 48), 12, augment, reach=r) for r in (0.0, 0.25))
+    wide = Loader(reader, (128, 96), 12, dataclasses.replace(augment, shift=0.1), crop_margin=2.5)
+    (_, inside), (_, reached), (_, all_of_them) = (one.batch(0, 0) for one in (near, far, wide))
+    truth = 2 * all_of_them["keypoints"] - 0.5
+    seen = all_of_them["visible"] == 1
+    assert np.allclose(reached["keypoints"][seen], truth[seen] * reached["visible"][seen][:, None],
+                       atol=1e-5)  # fmt: skip
+    for labels, reach in ((inside, 0.0), (reached, 0.25)):
+        expected = (truth >= -reach).all(axis=-1) & (truth < 1 + reach).all(axis=-1) & seen
+        assert np.array_equal(labels["visible"] == 1, expected)
+    beyond = reached["keypoints"][(reached["visible"] == 1) & (inside["visible"] == 0)]
+    assert len(beyond) > 10 and (beyond < 0).any() and (beyond >= 1).any()
+    assert beyond.min() >= -0.25 and beyond.max() < 1.25
+
+
 def test_two_mirror_images_are_none():
     for degrees in (0.0, 33.0):
         view = patches.View(np.array([80.0, 90.0]), 0.7)
@@ -253,3 +273,6 @@ def test_too_few_samples_and_impossible_shards_are_refused():
         Loader(DotsReader(3), (64, 64), 1, shard=(2, 2))
     with pytest.raises(PoseError, match="a step in"):
         Loader(DotsReader(3), (64, 64), 1).batch(0, 3)
+    for reach in (-0.1, float("nan")):
+        with pytest.raises(PoseError, match="reach"):
+            Loader(DotsReader(3), (64, 64), 1, reach=reach)

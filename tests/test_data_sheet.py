@@ -8,6 +8,7 @@ from dots import DotsReader, write
 
 from keras_pose.data import Augment, Loader
 from keras_pose.data.sheet import inputs, sheet
+from keras_pose.runtime.crop import GREY
 
 sys.path.insert(0, str(ROOT / "train"))
 
@@ -31,6 +32,20 @@ def test_a_sheet_shows_points_and_marks_empty_crops():
     empty = Loader(wide, (64, 64), 6, Augment(background=1.0, color=0.0))
     red = (sheet(empty, count=6, columns=3) == (255, 0, 0)).all(axis=-1).sum()
     assert red > 4 * 200
+
+
+def test_points_beyond_the_crop_are_drawn_in_its_margin():
+    close = Augment(scale=(1.6, 1.6), rotate=0.0, flip=0.0, color=0.0)
+    loader = Loader(DotsReader(6), (128, 128), 6, close, reach=0.25)
+
+    def margins():  # above and below the crops of the first row
+        first = sheet(loader, count=6, columns=3)[4:388]
+        return np.concatenate([first[:60], first[-60:]]).reshape(-1, 3)
+
+    shown = np.ptp(margins(), axis=-1) > 100
+    assert shown.sum() > 100 and (margins()[~shown] == GREY).all(axis=-1).mean() > 0.95
+    loader.reach = 0.0
+    assert (margins() == GREY).all(axis=-1).mean() < 0.5  # the crop itself
 
 
 def test_browse_writes_a_sheet_and_refuses_in_three_lines(tmp_path, capsys):

@@ -36,6 +36,7 @@ def main(arguments=None):
         None if options.plain else recipe.augment,
         recipe.seed,
         crop_margin=recipe.crop_margin,
+        reach=recipe.reach,
     )
     picture = sheet(loader, options.count, epoch=options.epoch)
     out = Path(options.out)

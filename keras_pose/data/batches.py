@@ -6,6 +6,7 @@ however many threads it is asked for, so training resumes in the middle of an ep
 Symbols: B batch, K key points, P the patch's side, H x W the network's input.
 """
 
+import math
 import threading
 from pathlib import Path
 
@@ -29,9 +30,11 @@ class Loader:
     input_size: (H, W). augment: None shows every crop as it is, in order, the last batch smaller;
     otherwise full batches only, shuffled. seed, shuffle: the order is a function of (seed, epoch).
     shard: (index, count), this process's share of each epoch. crop_margin: the person's extent is
-    grown by it. patch: side P, by default what the largest rotation needs.
+    grown by it. patch: side P, by default what the largest rotation needs. reach: annotated key
+    points count up to this share of the input beyond its border; 0 where predictions cannot leave
+    the input, as those of maps.
 
-    Raises PoseError when there are fewer samples than one batch holds.
+    Raises PoseError when there are fewer samples than one batch holds, or for a negative reach.
     """
 
     def __init__(
@@ -45,11 +48,12 @@ class Loader:
         shard: tuple[int, int] = (0, 1),
         crop_margin: float = 1.25,
         patch: int | None = None,
+        reach: float = 0.0,
     ):
         self.reader = reader
         self.input_size = tuple(int(v) for v in input_size)
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
-        self.shuffle, self.shard, self.crop_margin = shuffle, shard, crop_margin
+        self.shuffle, self.shard, self.crop_margin, self.reach = shuffle, shard, crop_margin, reach
         degrees = augment.rotate if augment else 0.0
         self.patch_size = patch or patches.patch_side(self.input_size, degrees)
         self._mirror = np.array(reader.skeleton.mirror)
@@ -62,6 +66,10 @@ class Loader:
         if not 0 <= index < count:
             raise PoseError(
                 "shard as (index, count), 0 <= index < count", str(shard), "Count from 0."
+            )
+        if not 0 <= reach < math.inf:
+            raise PoseError(
+                "reach as a share of the input, from 0", repr(reach), "Write 0.25 for a quarter."
             )
         if self.steps == 0:
             raise PoseError(
@@ -103,7 +111,8 @@ class Loader:
         x: `patch` uint8 (B, P, P, 3); `matrix` float32 (B, 2, 3), INPUT pixel to PATCH pixel;
         `color` float32 (B, 2, 3), gain and offset per channel on 0..255.
         y: `keypoints` float32 (B, K, 2), normalised in the INPUT; `visible` float32 (B, K),
-        annotated and inside the input; `person` float32 (B,), 0 for a crop without anyone.
+        annotated and inside the input or within `reach` of it; `person` float32 (B,), 0 for a crop
+        without anyone.
         """
         if not 0 <= step < self.steps:
             raise PoseError(f"a step in 0..{self.steps - 1}", str(step), "Start the next epoch.")
@@ -188,9 +197,10 @@ class Loader:
         return patches.reduction(scale)
 
     def _points(self, sample, drawn, to_input):
-        """Key points normalised in the input, and which of them are annotated and inside it."""
+        """Key points normalised in the input, and which of them are annotated and within reach."""
         points = geometry.normalise(geometry.apply(to_input, sample.keypoints), self.input_size)
-        visible = sample.visible & (points >= 0).all(axis=1) & (points < 1).all(axis=1)
+        low, high = -self.reach, 1 + self.reach
+        visible = sample.visible & (points >= low).all(axis=1) & (points < high).all(axis=1)
         points = np.where(visible[:, None], points, 0.0)
         if drawn.flip:
             points, visible = points[self._mirror], visible[self._mirror]

@@ -1,5 +1,7 @@
 """A sheet of what the network is shown, with its targets drawn: the first thing to look at."""
 
+import math
+
 import cv2
 import numpy as np
 
@@ -31,24 +33,31 @@ def inputs(x, size) -> np.ndarray:
 def sheet(loader: Loader, count: int = 24, columns: int = 6, epoch: int = 0) -> np.ndarray:
     """The first `count` samples of an epoch, augmented, with key points and bones drawn.
 
-    Only points that count in the loss are drawn; crops without anyone have a red frame.
-    Returns RGB uint8.
+    Only points that count in the loss are drawn; where some beyond the crop do, it has a grey
+    margin that they lie in. Crops without anyone have a red frame. Returns RGB uint8.
     """
     tiles = []
     for step in range(loader.steps):
         x, y = loader.batch(epoch, step)
         for i, picture in enumerate(inputs(x, loader.input_size)):
-            tiles.append(_tile(picture, {k: v[i] for k, v in y.items()}, loader.reader.skeleton))
+            tiles.append(_tile(picture, {k: v[i] for k, v in y.items()}, loader))
         if len(tiles) >= count:
             break
     return contact_sheet(tiles[:count], columns, tiles[0].shape[:2])
 
 
-def _tile(picture, y, skeleton):
+def _tile(picture, y, loader):
     """One picture, enlarged by a whole factor so that the points can be told apart."""
     factor = max(1, -(-_TILE // picture.shape[0]))
     picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
     if not y["person"]:
         return cv2.rectangle(picture, (0, 0), picture.shape[1::-1], (255, 0, 0), 6)
     points = geometry.denormalise(y["keypoints"], picture.shape[:2])
-    return draw(picture, Pose(points, y["visible"]), skeleton, threshold=0.5)
+    margin = [math.ceil(loader.reach * side) for side in picture.shape[:2]]
+    if any(margin):
+        high, wide = margin
+        picture = cv2.copyMakeBorder(
+            picture, high, high, wide, wide, cv2.BORDER_CONSTANT, value=GREY
+        )
+        points = points + np.array([wide, high], np.float32)
+    return draw(picture, Pose(points, y["visible"]), loader.reader.skeleton, threshold=0.5)

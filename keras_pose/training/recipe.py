@@ -21,7 +21,7 @@ _POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 _RANGES = [
     (("epochs", "batch_size", "ema_every", "save_every", "workers"), 1, math.inf),
     (("samples", "validate", "seed"), 0, math.inf),
-    (("ema",), 0, 1),
+    (("ema", "reach"), 0, 1),
     (("crop_margin",), 1, 10),
 ]
 
@@ -55,8 +55,9 @@ class Recipe:
     data); data: what --data defaults to; precision: Keras dtype policy; ema: decay of the averaged
     weights that are evaluated and exported, updated every `ema_every` steps; save_every: steps
     between states for --resume; samples, validate: how many training and validation persons are
-    used, 0 for all; workers: threads that prepare batches; deterministic: ask TensorFlow for
-    bit-equal runs, at some cost in speed.
+    used, 0 for all; reach: share of the crop beyond its border up to which annotated key points
+    count, for networks that predict coordinates; workers: threads that prepare batches;
+    deterministic: ask TensorFlow for bit-equal runs, at some cost in speed.
     """
 
     builder: str
@@ -74,6 +75,7 @@ class Recipe:
     samples: int = 0
     validate: int = 0
     crop_margin: float = 1.25
+    reach: float = 0.0
     workers: int = 2
     deterministic: bool = False
     name: str = ""

@@ -29,8 +29,8 @@ def train(recipe, data, out, resume=False, progress=True):
     recipe: training.recipe.Recipe; data: anything data.open_reader takes; out: folder for the
     run's files. Returns the path of best.keras: the inference network with averaged weights.
     Raises PoseError when `out` holds a run and `resume` is off, when it holds none and it is on,
-    when the recipe or the number of persons differs from what the run began with, or when the loss
-    is no longer finite.
+    when the recipe or the number of persons differs from what the run began with, when a network
+    of heatmaps is to reach beyond them, or when the loss is no longer finite.
     """
     run = Run(recipe, data, Path(out), resume, progress)
     try:
@@ -51,7 +51,7 @@ class Run:
         self._warn_of_known_persons()
         self.loader = Loader(
             self.train_reader, recipe.input_size, recipe.batch_size, augment=recipe.augment,
-            seed=recipe.seed, crop_margin=recipe.crop_margin,
+            seed=recipe.seed, crop_margin=recipe.crop_margin, reach=recipe.reach,
         )  # fmt: skip
         self.loader.batch(0, 0)  # what cannot be read at all is said here, not by TensorFlow
         if position.get("persons", len(self.train_reader)) != len(self.train_reader):
@@ -129,6 +129,7 @@ class Run:
                 network = self.recipe.build(self.train_reader.skeleton)
             finally:
                 keras.config.set_dtype_policy(before)
+            _check_reach(self.recipe, network)
             task = PoseTask(network, replicas)
             steps = self.recipe.epochs * self.loader.steps
             optimizer = optimizers.build(self.recipe.optimizer, steps)
@@ -258,6 +259,16 @@ class _Follow(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         _ = self.model  # on JAX this brings the weights up to date
         self.run.after_step(logs)
+
+
+def _check_reach(recipe, network):
+    """Maps end where the crop does: a key point beyond would be taught as one that is not there."""
+    if recipe.reach and network.codec.head == "heatmaps":
+        raise PoseError(
+            "reach 0 for a network that predicts heatmaps",
+            f"reach={recipe.reach} with {recipe.builder}",
+            "Write --set reach=0, or take a network that predicts coordinates.",
+        )
 
 
 def _batches(loader, epoch, start, workers):
