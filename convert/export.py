@@ -27,7 +27,7 @@ def main():
         "--output",
         default="decoded",
         choices=formats.OUTPUTS,
-        help="decoded: key points and scores; heads: heatmaps, for GPUs and NPUs",
+        help="decoded: key points and scores; heads: what is decoded, for GPUs and NPUs",
     )
     parser.add_argument("--calibrate", metavar="DIR", help="data whose training split calibrates")
     parser.add_argument("--count", type=int, default=200, help="pictures to calibrate with")

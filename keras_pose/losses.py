@@ -1,5 +1,10 @@
-"""Losses over maps. Symbols: B batch, K key points, h x w the map's size."""
+"""What predictions are compared by. Symbols: B batch, K key points, h x w a map's size.
 
+A criterion is a layer that compares all predictions of a network, a dict of tensors, with a batch's
+`y`: `keypoints` (B, K, 2) normalised, `visible` (B, K), `person` (B,), 0 in a crop without anyone.
+"""
+
+import keras
 from keras import ops
 
 
@@ -30,3 +35,26 @@ def _mean_over_annotated(error, weight):
 
 
 BY_CODEC = {"gaussian": partial_mse, "softmax": softmax_cross_entropy}
+
+
+class Maps(keras.Layer):
+    """The criterion of networks whose outputs are maps: its codec's targets and loss (BY_CODEC).
+
+    Every map, intermediate ones included, is resized to the codec's and adds its own loss (RePose
+    section 3.3). In a crop without a person every key point counts and its target is the empty map.
+    """
+
+    def __init__(self, codec):
+        super().__init__(dtype="float32")
+        self.codec, self.loss = codec, BY_CODEC[codec.kind]
+
+    def call(self, predictions, y):
+        person = y["person"][:, None]
+        target = self.codec.encode(y["keypoints"], y["visible"] * person)
+        weight = y["visible"] * person + (1.0 - person)
+        size = self.codec.map_size
+        return sum(self.loss(target, _resized(m, size), weight) for m in predictions.values())
+
+
+def _resized(maps, size):
+    return maps if tuple(maps.shape[1:3]) == size else ops.image.resize(maps, size)

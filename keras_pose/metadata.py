@@ -23,16 +23,17 @@ OUTPUTS = ("decoded", "heads")
 class Metadata:
     """What a `.tflite` says of itself.
 
-    skeleton, codec: the model's own objects; the codec holds input and map size.
+    skeleton, codec: the model's own objects; the codec holds the input size.
     crop_margin: a person's crop is the key points' extent times this (geometry.crop_box).
-    output: "decoded" (`keypoints` (1, K, 2) normalised, `scores` (1, K)) or "heads" (the maps).
+    output: "decoded" (`keypoints` (1, K, 2) normalised, `scores` (1, K)) or "heads" (the one
+    tensor that the codec decodes, by the codec's name for it).
     precision: fp32, fp16, dynamic, int8 or int16x8; input_type: float32 or uint8, RGB, 0..255.
     threshold: the person score below which a runtime should show nothing.
     model: the builder's name; training: recipe, steps, commit; metrics: as measured at export.
     """
 
     skeleton: Skeleton
-    codec: codecs.heatmap.Heatmap
+    codec: codecs.Codec
     output: str = "decoded"
     precision: str = "fp32"
     input_type: str = "float32"

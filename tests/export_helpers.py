@@ -14,7 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
 from keras_pose import codecs, export, geometry, models, skeletons
-from keras_pose.models.network import PREDICTION, PoseNetwork
+from keras_pose.models.network import PoseNetwork
 
 DISCS = skeletons.Skeleton(
     "discs", ("left_shoulder", "right_hip", "head_top"), ((0, 1), (0, 2)), mirror=(0, 1, 2)
@@ -46,7 +46,7 @@ def SketchPose(skeleton=DISCS, input_size=SIZE, width=12, pixels="centred", odd=
     maps = layers.Conv2D(skeleton.count, 1, dtype="float32", name="head")(x)
     return PoseNetwork(
         image,
-        {PREDICTION: maps, "early": early},
+        {"heatmaps": maps, "early": early},
         skeleton=skeleton,
         codec=codec,
         builder="SketchPose",

@@ -95,7 +95,7 @@ class ModelChecks:
         assert network.inputs[0].shape == (None, *network.input_size, 3)
         made = {name: tuple(maps.shape[1:]) for name, maps in network.output.items()}
         assert made == self.outputs
-        assert made[models.PREDICTION] == (*network.codec.map_size, network.skeleton.count)
+        assert made[network.prediction] == (*network.codec.map_size, network.skeleton.count)
         images = pictures(network, 3)
         assert {k: v.shape for k, v in run(network, images).items()} == {
             k: (3, *shape) for k, shape in self.outputs.items()
@@ -153,10 +153,10 @@ class ModelChecks:
         model = network.inference()
         images = pictures(network)
         maps = model(tf.cast(images, "float32"), training=False).numpy()
-        np.testing.assert_allclose(maps, run(network, images)[models.PREDICTION], atol=1e-5)
+        np.testing.assert_allclose(maps, run(network, images)[network.prediction], atol=1e-5)
         kept = {layer.name for layer in model.layers}
         heads = {maps._keras_history.operation.name for maps in network.output.values()}
-        assert kept & heads == {network.output[models.PREDICTION]._keras_history.operation.name}
+        assert kept & heads == {network.output[network.prediction]._keras_history.operation.name}
 
     @pytest.mark.backend("jax")
     def test_a_training_step_on_jax_without_tensorflow(self):
@@ -204,7 +204,7 @@ print(json.dumps([float(loss), float(np.mean(moved))]))
     def test_float32_tflite_gives_the_same_maps_and_key_points(self, network, tmp_path):
         unsettle(network)
         images = pictures(network, 4)
-        maps = run(network, images)[models.PREDICTION]
+        maps = run(network, images)[network.prediction]
         path = tmp_path / "heads.tflite"
         path.write_bytes(export.to_tflite(network, output="heads"))
         scale = max(1.0, np.abs(maps).max())
@@ -220,7 +220,7 @@ print(json.dumps([float(loss), float(np.mean(moved))]))
     def test_int8_tflite_stays_close(self, network, tmp_path):
         unsettle(network)
         images = pictures(network, 24)
-        maps = run(network, images)[models.PREDICTION]
+        maps = run(network, images)[network.prediction]
         path = tmp_path / "int8.tflite"
         path.write_bytes(export.to_tflite(network, "int8", output="heads", calibration=images))
         error = np.sqrt(np.mean((_heads(path, images) - maps) ** 2))

@@ -13,7 +13,7 @@ from conftest import ROOT
 from keras_pose import codecs, export, geometry, skeletons
 from keras_pose.codecs import GaussianHeatmap, SoftmaxHeatmap
 from keras_pose.errors import PoseError
-from keras_pose.models.network import PREDICTION, PoseNetwork
+from keras_pose.models.network import PoseNetwork
 
 # (input size, map size, sigma in input pixels): square, tall, unequal strides, smallest map
 SHAPES = [
@@ -202,7 +202,7 @@ def test_a_tflite_agrees(kind):
     image = keras.Input((*codec.map_size, 3), name="image")
     network = PoseNetwork(
         image,
-        {PREDICTION: keras.layers.Identity()(image)},
+        {"heatmaps": keras.layers.Identity()(image)},
         skeleton=skeletons.Skeleton("three", ("a", "b", "c")),
         codec=codec,
         builder="Mirror",

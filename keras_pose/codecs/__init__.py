@@ -1,12 +1,17 @@
-"""Codecs: one object per representation, from key points to targets and from outputs back."""
+"""Codecs: one object per representation, from key points to targets and from outputs back.
 
-from keras_pose.codecs.heatmap import GaussianHeatmap, SoftmaxHeatmap
+A codec names the one tensor that it decodes: `head`, of `head_shape(K)` without the batch.
+"""
+
+from keras_pose.codecs.coordinates import Coordinates
+from keras_pose.codecs.heatmap import GaussianHeatmap, Heatmap, SoftmaxHeatmap
 from keras_pose.errors import PoseError
 
-CODECS = {c.kind: c for c in (GaussianHeatmap, SoftmaxHeatmap)}
+CODECS = {c.kind: c for c in (GaussianHeatmap, SoftmaxHeatmap, Coordinates)}
+Codec = Heatmap | Coordinates
 
 
-def from_dict(values: dict):
+def from_dict(values: dict) -> Codec:
     """The codec that `codec.to_dict()` described.
 
     Raises PoseError for an unknown kind, as in a file written by a newer version.

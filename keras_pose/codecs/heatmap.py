@@ -32,6 +32,7 @@ class Heatmap:
     map_size: tuple[int, int]
     sigma: float
     kind: ClassVar[str]
+    head: ClassVar[str] = "heatmaps"
 
     def __post_init__(self):
         for name in ("input_size", "map_size"):
@@ -42,6 +43,10 @@ class Heatmap:
                 f"input_size={self.input_size}, map_size={self.map_size}, sigma={self.sigma}",
                 "Give a larger input size or a positive sigma in input pixels.",
             )
+
+    def head_shape(self, count: int) -> tuple[int, ...]:
+        """Shape of the tensor that `decode` reads, without the batch."""
+        return (*self.map_size, count)
 
     def to_dict(self) -> dict:
         return {"kind": self.kind, **dataclasses.asdict(self)}

@@ -11,10 +11,11 @@ from keras_pose.export.quiet import quiet
 
 
 def to_float(network, output="decoded", pixels="float32") -> bytes:
-    """A float32 `.tflite` of the one map that inference reads: batch 1, TFLite's own operations.
+    """A float32 `.tflite` of the prediction that inference reads: batch 1, TFLite's own operations.
 
     Signature `serving_default`: input `image` (1, H, W, 3) of type `pixels`, RGB 0..255; outputs
-    `keypoints` (1, K, 2) normalised and `scores` (1, K), or `heatmaps` (1, h, w, K) for "heads".
+    `keypoints` (1, K, 2) normalised and `scores` (1, K), or for "heads" what the codec decodes
+    (`heatmaps` (1, h, w, K), `coordinates` (1, K, 4)).
     Raises PoseError on another Keras backend than TensorFlow, and for a network that needs an
     operation outside TFLite's own.
     """
@@ -36,11 +37,11 @@ def to_float(network, output="decoded", pixels="float32") -> bytes:
 
     @tf.function(input_signature=[tf.TensorSpec((1, *network.input_size, 3), pixels, name="image")])
     def serve(image):
-        maps, _ = model.stateless_call(*weights, tf.cast(image, "float32"), training=False)
+        head, _ = model.stateless_call(*weights, tf.cast(image, "float32"), training=False)
         if output == "heads":
-            return {"heatmaps": maps}
+            return {network.prediction: head}
         with tf.name_scope(DECODE):
-            keypoints, scores = network.codec.decode(maps)
+            keypoints, scores = network.codec.decode(head)
         return {"keypoints": keypoints, "scores": scores}
 
     with quiet():

@@ -40,7 +40,7 @@ class Operation:
 def operations(model: schema.ModelT) -> list[Operation]:
     """Every operator in the order of execution."""
     graph = model.subgraphs[0]
-    ends = set() if _single_map(model) else set(graph.outputs)
+    ends = set() if _is_head(model) else set(graph.outputs)
 
     def types(indices):
         return tuple(_TYPES[graph.tensors[i].type] for i in indices if i >= 0)
@@ -59,10 +59,10 @@ def operations(model: schema.ModelT) -> list[Operation]:
     return found
 
 
-def _single_map(model):
-    """Whether the file returns heatmaps, so that its last operation belongs to the network."""
+def _is_head(model):
+    """Whether the file returns what a codec decodes: its last operation is the network's own."""
     outputs = model.signatureDefs[0].outputs if model.signatureDefs else []
-    return [o.name for o in outputs] == [b"heatmaps"]
+    return len(outputs) == 1
 
 
 def constant(model: schema.ModelT, index: int) -> np.ndarray | None:

@@ -14,8 +14,9 @@ def to_tflite(
 
     network: PoseNetwork. precision: see keras_pose.export.FORMATS. io: the input is "float"
     (float32) or "uint8", RGB 0..255 either way. output: "decoded", signature outputs `keypoints`
-    (1, K, 2) float32 normalised and `scores` (1, K) float32, or "heads", `heatmaps` (1, h, w, K)
-    float32. calibration: uint8 patches (H, W, 3) for int8 and int16x8 (keras_pose.export.patches).
+    (1, K, 2) float32 normalised and `scores` (1, K) float32, or "heads", the one
+    float32 tensor that the codec decodes (`heatmaps` (1, h, w, K), `coordinates` (1, K, 4)).
+    calibration: uint8 patches (H, W, 3) for int8 and int16x8 (keras_pose.export.patches).
     about: fields of keras_pose.metadata.Metadata that are to differ from the network's notes, as
     metrics={...}. The same network gives the same bytes.
     Raises PoseError for an unknown choice, for calibration that is missing or of another size, and

@@ -40,9 +40,10 @@ def count(model) -> Counts:
             written += _values(outputs[0])
         if getattr(layer, "interpolation", None) == "bilinear":
             enlarged += _values(outputs[0])
-    if hasattr(model, "codec"):
-        cells = math.prod(model.codec.map_size)
-        maps = [m for m in model.output.values() if tuple(m.shape[1:3]) != model.codec.map_size]
+    size = getattr(getattr(model, "codec", None), "map_size", None)
+    if size:
+        cells = math.prod(size)
+        maps = [m for m in model.output.values() if tuple(m.shape[1:3]) != size]
         enlarged += sum(cells * m.shape[-1] for m in maps)
     return Counts(
         parameters=_size(model.weights),

@@ -4,15 +4,15 @@ A `.keras` file of it holds the builder's name and arguments, not a dump of the 
 file is readable, and loading rebuilds the graph from today's code under any dtype policy.
 """
 
+import functools
 import importlib
 import json
 import os
 
 import keras
 
+from keras_pose import losses
 from keras_pose.errors import PoseError
-
-PREDICTION = "heatmaps"  # the one output that inference reads; the others are intermediate
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -20,20 +20,31 @@ class PoseNetwork(keras.Model):
     """Pictures in, a dict of named predictions out.
 
     Input: image (B, H, W, 3) float32 RGB 0..255, normalised inside the graph.
-    Output: dict of maps (B, h, w, K); `PREDICTION` is the one that inference reads, the others
-    are the intermediate predictions that training supervises.
+    Output: dict of tensors, maps (B, h, w, K) or coordinates (B, K, 4); the one called
+    `prediction` is what inference reads, the others are intermediate ones that training supervises.
 
     skeleton, codec: what the outputs mean. builder: name of the function in keras_pose.models that
     built the graph; arguments: what it was called with (plain types). notes: what training says of
     the weights (recipe, steps, commit, metrics; plain types), saved with them.
+
+    learner: dict of the tensors that training sees where they are others than `outputs`, over the
+    same input and the same layers with weights. criterion: a function without arguments that makes
+    what compares them with the truth, see `criterion`. What either needs exists in training only:
+    counts and `.keras` files are those of `outputs`.
+    floats: beginnings of layer names that quantization leaves in float.
     """
 
-    def __init__(self, inputs, outputs, *, skeleton, codec, builder, arguments):
+    def __init__(
+        self, inputs, outputs, *, skeleton, codec, builder, arguments,
+        learner=None, criterion=None, floats=(),
+    ):  # fmt: skip
         super().__init__(inputs=inputs, outputs=outputs, name=builder.lower())
         self.skeleton, self.codec = skeleton, codec
-        self.builder = builder
+        self.builder, self.floats = builder, tuple(floats)
         self._arguments = json.dumps(arguments)  # a string: Keras wraps the dicts it is given
         self._notes = "{}"
+        self._learner = learner
+        self._criterion = criterion or functools.partial(losses.Maps, codec)
 
     @property
     def arguments(self) -> dict:
@@ -53,6 +64,11 @@ class PoseNetwork(keras.Model):
     def input_size(self):
         """(H, W) in pixels."""
         return self.codec.input_size
+
+    @property
+    def prediction(self) -> str:
+        """Name of the one output that inference reads: the codec's."""
+        return self.codec.head
 
     def get_config(self):
         return {"builder": self.builder, "arguments": self.arguments, "notes": self.notes}
@@ -82,9 +98,37 @@ class PoseNetwork(keras.Model):
         twin.set_weights(self.get_weights())
         return twin
 
-    def inference(self):
-        """A plain functional model over the same layers: image to the one map that is read."""
-        return keras.Model(self.inputs[0], self.output[PREDICTION], name=self.name)
+    def inference(self, output=None):
+        """A plain functional model over the same layers: image to one prediction.
+
+        output: which, by default `prediction`. Raises PoseError for a name it does not have.
+        """
+        output = output or self.prediction
+        if output not in self.output:
+            raise PoseError(
+                f"an output among {sorted(self.output)}", repr(output), "Choose one of them."
+            )
+        return keras.Model(self.inputs[0], self.output[output], name=self.name)
+
+    def learner(self):
+        """The model that is trained: image to a dict of predictions, over the same layers.
+
+        A regression network may answer there for several groups of its K key points, one group
+        after the other on the key points' axis; the first is the network's own answer.
+        """
+        if self._learner is None:
+            return self
+        return keras.Model(self.inputs[0], self._learner, name=f"{self.name}_learner")
+
+    def criterion(self):
+        """A new, built layer: criterion(predictions of the learner, y of a batch) to a scalar.
+
+        It may have weights, which are trained with the network's and left behind with it.
+        """
+        layer = self._criterion()
+        seen = self.output if self._learner is None else self._learner
+        layer.build({name: tuple(tensor.shape) for name, tensor in seen.items()})
+        return layer
 
 
 def sides(input_size) -> tuple[int, int]:

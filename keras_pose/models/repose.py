@@ -13,7 +13,7 @@ from keras_pose import skeletons
 from keras_pose.codecs import GaussianHeatmap
 from keras_pose.errors import PoseError
 from keras_pose.layers import Scale, conv_block, heatmap_block, series, upsample
-from keras_pose.models.network import PREDICTION, PoseNetwork, sides
+from keras_pose.models.network import PoseNetwork, sides
 
 UPDATES = ("trainable", "add", "replace")
 _LAMBDA = 0.1  # 0 would leave every update without a gradient in the first step, 1 equals "add"
@@ -71,7 +71,7 @@ def RePose(
         maps, features = build(x, halvings)
         outputs |= {build.prefix + name: made for name, made in maps.items()}
         if last:
-            outputs[PREDICTION] = outputs.pop(f"{build.prefix}stride1")
+            outputs["heatmaps"] = outputs.pop(f"{build.prefix}stride1")
         else:
             x = layers.Concatenate(name=f"{build.prefix}next")([features[0], maps["stride1"]])
             earlier = features

@@ -28,7 +28,7 @@ from keras_pose import skeletons
 from keras_pose.codecs import GaussianHeatmap, SoftmaxHeatmap
 from keras_pose.errors import PoseError
 from keras_pose.layers import LinkedConv2D, upsample
-from keras_pose.models.network import PREDICTION, PoseNetwork, sides
+from keras_pose.models.network import PoseNetwork, sides
 
 SIZES = {
     "s": {"stem": 16, "channels": (24, 48, 96), "blocks": (0, 1, 2), "keypoint_channels": 4},
@@ -101,7 +101,7 @@ def RePoseLite(
 
     x = _add(x, _convolution(features, channels[1], active=False, name="merge"), name="merge")
     x = _residual(_joined(x, skips[0], name="refine"), kernel=3, name="refined")
-    outputs[PREDICTION] = layers.Conv2D(skeleton.count, 1, dtype="float32", name="last_heatmaps")(x)
+    outputs["heatmaps"] = layers.Conv2D(skeleton.count, 1, dtype="float32", name="last_heatmaps")(x)
     return PoseNetwork(
         image,
         outputs,

@@ -11,8 +11,6 @@ from keras_pose.results import Pose
 from keras_pose.runtime.crop import cut
 from keras_pose.skeletons import Skeleton
 
-_NAMES = {"decoded": ("keypoints", "scores"), "heads": ("heatmaps",)}
-
 
 class PoseEstimator:
     """A pose network in LiteRT, from pixels to key points.
@@ -89,7 +87,7 @@ class PoseEstimator:
         )
         self._interpreter.invoke()
         if self.metadata.output == "heads":
-            keypoints, scores = self.metadata.codec.decode(self._read("heatmaps"))
+            keypoints, scores = self.metadata.codec.decode(self._read(self.metadata.codec.head))
         else:
             keypoints, scores = self._read("keypoints"), self._read("scores")
         return keypoints[0], scores[0]
@@ -105,18 +103,15 @@ class PoseEstimator:
 
     def _check(self, path):
         """Refuses a file whose tensors are not what its metadata says."""
-        names, codec = _NAMES.get(self.metadata.output, ()), self.metadata.codec
-        count = self.skeleton.count
-        expected = {
-            "image": (1, *self.input_size, 3),
-            "keypoints": (1, count, 2),
-            "scores": (1, count),
-            "heatmaps": (1, *codec.map_size, count),
-        }
+        count, codec = self.skeleton.count, self.metadata.codec
+        outputs = {
+            "decoded": {"keypoints": (1, count, 2), "scores": (1, count)},
+            "heads": {codec.head: (1, *codec.head_shape(count))},
+        }.get(self.metadata.output)
+        wanted = {"image": (1, *self.input_size, 3), **(outputs or {})}
         found = {n: tuple(d["shape"]) for n, d in self._outputs.items()}
         found["image"] = tuple(self._inputs["shape"])
-        wanted = {n: expected[n] for n in ("image", *names)}
-        if not names or any(found.get(n) != shape for n, shape in wanted.items()):
+        if not outputs or any(found.get(n) != shape for n, shape in wanted.items()):
             raise PoseError(
                 f"tensors {wanted} for output {self.metadata.output!r} and {count} key points",
                 f"{path} with {found}",

@@ -23,13 +23,24 @@ _SMALLEST = 0.4  # of the crop, in the measure of presence
 _CLOSE = (0.8, 1.0)  # zoom of the crops that choose the threshold
 
 
-def of_network(network):
-    """The predictor of a PoseNetwork (.keras), compiled once for all its batches."""
-    model = network.inference()
+def of_network(network, output=None):
+    """The predictor of a PoseNetwork (.keras), compiled once for all its batches.
+
+    output: an intermediate prediction to look at instead of the one that inference reads. Raises
+    PoseError for one that the codec cannot decode, as maps of another size.
+    """
+    model = network.inference(output)
+    shape = network.codec.head_shape(network.skeleton.count)
+    if model.output.shape[1:] != shape:
+        raise PoseError(
+            f"an output of shape {shape}, which the codec decodes",
+            f"{output!r} of shape {model.output.shape[1:]}",
+            f"Look at {network.prediction!r}.",
+        )
 
     def predict(patches):
-        maps = np.asarray(model.predict_on_batch(patches.astype(np.float32)))
-        keypoints, scores = network.codec.decode(maps)
+        head = np.asarray(model.predict_on_batch(patches.astype(np.float32)))
+        keypoints, scores = network.codec.decode(head)
         return geometry.denormalise(keypoints, network.input_size), scores
 
     return predict
