@@ -33,7 +33,8 @@ class Optimizer:
     name: "adam" or "adamw"; rate: peak learning rate; warmup: steps of linear rise to it;
     schedule: "cosine" (to `final` times the rate), "steps" or "constant"; boundaries and factors:
     for "steps", fractions of the run at which the rate becomes the peak times the factor;
-    decay: AdamW's weight decay (kernels only); clip: largest global norm of a gradient, 0 for none.
+    decay: AdamW's weight decay (kernels only); clip: largest global norm of a gradient, 0 for none;
+    slow: variables with one of these names in their path move at `slow_factor` times the rate.
     """
 
     name: str = "adamw"
@@ -45,6 +46,8 @@ class Optimizer:
     factors: tuple = ()
     decay: float = 1e-4
     clip: float = 1.0
+    slow: tuple = ("sampling_offsets",)
+    slow_factor: float = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
