@@ -1,0 +1,112 @@
+"""The keypoint encoder of Poseur (section 3.1): a coarse guess of every key point, and the query
+that is made of it.
+
+The network and its training graph call the same layers, on K and on (1 + G) K points.
+Symbols: B batch, K key points, Q = K or (1 + G) K queries, C channels.
+"""
+
+import keras
+from keras import layers, ops
+
+from keras_pose.layers import SineEncoding
+
+QUERIES = ("concatenated", "sum")
+INITIAL = ("coarse", "query")
+
+
+def coarse(pooled, count, dense, *, name="coarse"):
+    """The coarse branch: pooled features (B, C) to (B, K, 4), locations and their scales.
+
+    dense: the kind of layer, keras.layers.Dense or DirectionDense.
+    """
+    shape = (count, 2)
+    location = dense(2 * count, dtype="float32", name=f"{name}_location")(pooled)
+    location = layers.Reshape(shape, dtype="float32", name=f"{name}_locations")(location)
+    scale = dense(2 * count, activation="sigmoid", dtype="float32", name=f"{name}_scale")(pooled)
+    scale = layers.Reshape(shape, dtype="float32", name=f"{name}_scales")(scale)
+    return layers.Concatenate(dtype="float32", name=name)([location, scale])
+
+
+class KeypointEncoder:
+    """Makes queries of reference points; called with points (B, Q, 2).
+
+    Returns queries (B, Q, C), and the function that tells them apart in each decoder layer: it adds
+    the class embedding, or nothing where the query holds that from the start.
+
+    query: "concatenated" (the released code) or "sum" (the paper).
+    """
+
+    def __init__(self, count, channels, query):
+        self.query = query
+        self.classes = ClassEmbedding(count, dtype="float32", name="encoder_classes")
+        self._sine = SineEncoding(channels, dtype="float32", name="encoder_sine")
+        if query == "concatenated":
+            self._inside = Inside(dtype="float32", name="encoder_inside")
+            self._join = layers.Concatenate(dtype="float32", name="encoder_join")
+            self._mix = layers.Dense(channels, dtype="float32", name="encoder_mix")
+            self._norm = layers.LayerNormalization(
+                epsilon=1e-5, dtype="float32", name="encoder_norm"
+            )
+
+    def __call__(self, points):
+        if self.query == "sum":
+            return self.classes(self._sine(points)), lambda queries: queries
+        both = [self._sine(points), self._sine(self._inside(points))]
+        return self._norm(self._mix(self._join(both))), self.classes
+
+    def references(self, pooled):
+        """Points (B, K, 2) that a linear layer reads from the class embeddings alone, as in
+        Deformable DETR (Table 1a): the same in every picture."""
+        nothing = layers.RepeatVector(self.classes.count, name="encoder_repeat")(pooled)
+        nothing = layers.Rescaling(0.0, dtype="float32", name="encoder_nothing")(nothing)
+        project = layers.Dense(2, "sigmoid", dtype="float32", name="encoder_reference_points")
+        return project(self.classes(nothing))
+
+
+@keras.saving.register_keras_serializable(package="keras_pose")
+class ClassEmbedding(layers.Layer):
+    """Adds to the queries (B, G K, C) of every group the K learned vectors of their classes."""
+
+    def __init__(self, count, **kwargs):
+        super().__init__(**kwargs)
+        self.count = count
+
+    def build(self, input_shape):
+        start = keras.initializers.RandomNormal(stddev=1.0)
+        shape = (self.count, input_shape[-1])
+        self.classes = self.add_weight(name="classes", shape=shape, initializer=start)
+
+    def call(self, queries):
+        return queries + ops.tile(self.classes, (queries.shape[1] // self.count, 1))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def multiply_adds(self, inputs, outputs):
+        return 0
+
+    def get_config(self):
+        return {**super().get_config(), "count": self.count}
+
+
+@keras.saving.register_keras_serializable(package="keras_pose")
+class Guess(layers.Layer):
+    """The locations (B, K, 2) of a prediction (B, K, 4), without gradient: the decoder does not
+    teach the coarse branch."""
+
+    def call(self, prediction):
+        return ops.stop_gradient(prediction[..., :2])
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 2)
+
+
+@keras.saving.register_keras_serializable(package="keras_pose")
+class Inside(layers.Layer):
+    """Points kept inside the crop."""
+
+    def call(self, points):
+        return ops.clip(points, 0.0, 1.0)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape

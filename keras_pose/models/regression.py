@@ -1,0 +1,80 @@
+"""What Poseur and PoseurMobile share: from maps to a network that knows how it is trained."""
+
+import functools
+
+from keras_pose import losses, skeletons
+from keras_pose.codecs import Coordinates
+from keras_pose.codecs.coordinates import SCORES
+from keras_pose.errors import PoseError
+from keras_pose.layers import NoisyReferences
+from keras_pose.models.encoder import INITIAL, QUERIES, Guess, coarse
+from keras_pose.models.network import PoseNetwork, sides
+from keras_pose.models.start import start
+
+# the layers whose numbers are coordinates, indices of the table, or what they are made of: int8
+# would round a point to 1/256 of the crop, and an index to another row
+FLOATS = ("coarse", "guess", "noise", "encoder", "reference_logit", "layer", "sampled_heads")
+
+
+def network(builder, image, pooled, values, encoder, decoder, dense, skeleton, arguments):
+    """A PoseNetwork of a coarse branch on `pooled` features (B, C) and a decoder over a table.
+
+    builder: "Poseur" or "PoseurMobile"; arguments: what it was called with. encoder, decoder:
+    KeypointEncoder and QueryDecoder; dense: the coarse branch's kind of layer.
+    """
+    outputs = {}
+    if arguments["initial"] == "coarse":
+        outputs["coarse"] = coarse(pooled, skeleton.count, dense)
+        reference = Guess(dtype="float32", name="guess")(outputs["coarse"])
+    else:
+        reference = encoder.references(pooled)
+
+    def decoded(points):
+        predictions = decoder(*encoder(points), points, values)
+        names = [f"layer{i}" for i in range(1, len(predictions))]
+        return dict(zip([*names, Coordinates.head], predictions, strict=True))
+
+    learner, groups = None, arguments["noise_groups"]
+    if groups:
+        noisy = NoisyReferences(groups, dtype="float32", name="noise")(reference)
+        learner = outputs | decoded(noisy)
+    made = PoseNetwork(
+        image,
+        outputs | decoded(reference),
+        skeleton=skeleton,
+        codec=Coordinates(tuple(arguments["input_size"]), arguments["score"]),
+        builder=builder,
+        arguments={**arguments, "weights": None},
+        learner=learner,
+        criterion=functools.partial(losses.RLE, skeleton.count, arguments["residual"]),
+        floats=FLOATS,
+    )
+    if arguments["weights"] is not None:
+        start(made, arguments.get("backbone", "mobilenet_v2"), arguments["weights"])
+    return made
+
+
+def checked(arguments):
+    """(skeleton, input size) of a builder's arguments.
+
+    Raises PoseError for choices that do not exist and numbers that cannot be built.
+    """
+    choices = {
+        "initial": INITIAL, "query": QUERIES, "score": SCORES, "residual": tuple(losses.RESIDUALS)
+    }  # fmt: skip
+    for name, known in choices.items():
+        if name in arguments and arguments[name] not in known:
+            raise PoseError(f"{name} among {known}", repr(arguments[name]), "Choose one of them.")
+    for name in ("channels", "decoder_layers", "heads", "points", "feed_forward", "noise_groups"):
+        least = 0 if name == "noise_groups" else 1
+        value = arguments[name]
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise PoseError(f"{name} as a whole number from {least}", repr(value), "Change it.")
+    channels, heads = arguments["channels"], arguments["heads"]
+    if channels % heads or channels % 4:
+        raise PoseError(
+            "channels that the heads divide, and 4 (sine and cosine of x and of y)",
+            f"channels={channels}, heads={heads}",
+            "Change one of them.",
+        )
+    return skeletons.get(arguments["skeleton"]), sides(arguments["input_size"])
