@@ -60,7 +60,7 @@ def main():
             evaluate.of_network(model), reader, model.input_size, model.notes["crop_margin"],
             flip=flip, presence=not flip,
         )
-        for flip in (False, True)
+        for flip in ("", "agreeing")
     ]  # fmt: skip
     files = {
         precision: export(

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import os
+import runpy
 import subprocess
 import sys
 
@@ -216,6 +217,55 @@ def test_evaluation_maps_crops_back_to_pictures(data):
     assert evaluate.evaluate(_oracle(reader, (64, 64), 50), reader, (64, 64)).mean() == 0.0
 
 
+@pytest.mark.parametrize("flip", ["", "weighted"])
+def test_a_report_says_how_it_was_asked(flip):
+    reader, seen = dots.DotsReader(4), []
+
+    def predict(patches):
+        seen.append(len(patches))
+        return np.zeros((len(patches), 14, 2), np.float32), np.ones((len(patches), 14), np.float32)
+
+    report = evaluate.evaluate(predict, reader, (32, 32), flip=flip)
+    told = json.loads(report.to_json())
+    assert (told["flip"], told["output"]) == (flip, "") and sum(seen) == (8 if flip else 4)
+    with pytest.raises(PoseError, match="agreeing"):
+        evaluate.evaluate(predict, reader, (32, 32), flip="median")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "tiny.keras"
+    tiny.TinyPoints("lsp14").save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "given, fusion", [([], ""), (["--flip"], "agreeing"), (["--flip", "mean"], "mean")]
+)
+def test_the_script_scores_what_it_is_asked_for(saved, data, tmp_path, monkeypatch, given, fusion):
+    script = runpy.run_path(str(ROOT / "train" / "evaluate.py"))["main"]
+    out = tmp_path / "report.json"
+    arguments = [saved, "--data", data, *given, "--output", "coarse", "--json", out]
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, arguments)])
+    script()
+    report = json.loads(out.read_text())
+    assert (report["flip"], report["output"], report["persons"]) == (fusion, "coarse", 6)
+
+
+def test_an_intermediate_prediction_is_scored(saved):
+    patches = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
+    last, first = (evaluate.open_model(saved, output)[0](patches) for output in ("", "coarse"))
+    assert last[0].shape == first[0].shape == (2, 14, 2) and not np.array_equal(last[0], first[0])
+
+
+@pytest.mark.parametrize(
+    "model, output, said", [("tiny.keras", "middle", "coarse"), ("tiny.tflite", "coarse", ".keras")]
+)
+def test_a_prediction_that_is_not_there_is_refused(saved, model, output, said):
+    with pytest.raises(PoseError, match=said):
+        evaluate.open_model(saved.parent / model, output)
+
+
 def test_evaluation_counts_unreadable_pictures(data):
     reader = dots.DotsReader(5, broken=[2])
     report = evaluate.evaluate(lambda p: (np.zeros((len(p), 14, 2)), np.zeros((len(p), 14))),
@@ -223,60 +273,6 @@ def test_evaluation_counts_unreadable_pictures(data):
     assert report.persons == 4 and reader.skips.count == 1
     with pytest.raises(PoseError, match="readable"):
         evaluate.evaluate(None, dots.DotsReader(2, broken=[0, 1]), (64, 64))
-
-
-def test_flip_test_of_a_fair_predictor_changes_nothing():
-    """Left and right treated alike: the mirrored picture has the same answer."""
-    reader = dots.DotsReader(1)
-    patches = np.random.default_rng(0).integers(0, 255, (3, 32, 40, 3)).astype(np.uint8)
-
-    def predict(seen):
-        points = np.zeros((len(seen), 14, 2), np.float32)
-        for i, patch in enumerate(seen):
-            index = np.argmax(patch[..., 0].sum(axis=0))  # the column with the most red
-            points[i, :, 0] = index
-            points[i, :, 1] = 7
-        return points, np.ones((len(seen), 14), np.float32)
-
-    plain, flipped = predict(patches), evaluate.flipping(predict, reader.skeleton)(patches)
-    assert np.allclose(plain[0], flipped[0], atol=1e-4)
-
-
-def test_flip_test_exchanges_sides():
-    reader = dots.DotsReader(1)
-    points = np.random.default_rng(0).uniform(0, 30, (1, 14, 2)).astype(np.float32)
-    scores = np.ones((1, 14), np.float32)
-    calls = []
-
-    def predict(_):
-        calls.append(1)
-        if len(calls) == 1:
-            return points, scores
-        turned = points[:, list(reader.skeleton.mirror)].copy()
-        turned[..., 0] = 31 - turned[..., 0]
-        return turned, scores
-
-    both = evaluate.flipping(predict, reader.skeleton)(np.zeros((1, 32, 32, 3), np.uint8))
-    assert np.allclose(both[0], points, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    "x, first, second, expected",
-    [
-        (15.0, 0.9, 0.1, 0.9 * 15 + 0.1 * 16),  # the mirrored answer is at 16: they agree
-        (15.0, 0.0, 0.0, 15.5),
-        (10.0, 0.9, 0.1, 10.0),  # the mirrored answer is at 21: the more confident counts
-        (10.0, 0.1, 0.9, 21.0),
-        (10.0, 0.0, 0.0, 10.0),
-    ],
-)
-def test_flip_test_averages_what_agrees_and_else_takes_the_better(x, first, second, expected):
-    reader, scores = dots.DotsReader(1), iter((first, second))
-    points = np.full((1, 14, 2), x, np.float32)
-    both = evaluate.flipping(
-        lambda _: (points, np.full((1, 14), next(scores))), reader.skeleton
-    )(np.zeros((1, 32, 32, 3), np.uint8))  # fmt: skip
-    assert np.allclose(both[0][..., 0], expected) and np.allclose(both[0][..., 1], x)
 
 
 def test_validation_on_training_persons_is_told(data, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Scores a trained network or a .tflite on labelled pictures.
 
-python train/evaluate.py MODEL(.keras|.tflite) --data DIR [--flip] [--json FILE]
+python train/evaluate.py MODEL(.keras|.tflite) --data DIR [--flip [FUSION]] [--json FILE]
+python train/evaluate.py MODEL.keras --data DIR --output coarse
 """
 
 import argparse
@@ -9,6 +10,7 @@ from pathlib import Path
 from keras_pose.data.open import open_reader
 from keras_pose.errors import PoseError, command_line
 from keras_pose.export.quiet import quiet
+from keras_pose.training.flip import FUSIONS
 
 
 @command_line
@@ -18,20 +20,27 @@ def main():
     parser.add_argument("--data", required=True, help="folder of labelled pictures, or figures")
     parser.add_argument("--split", default="val", choices=("train", "val"))
     parser.add_argument("--limit", type=int, default=0, help="at most so many persons")
-    parser.add_argument("--flip", action="store_true", help="average with the mirrored picture")
+    parser.add_argument(
+        "--flip", nargs="?", const="agreeing", default="", choices=sorted(FUSIONS),
+        help="look at mirror images too, and fuse the two answers (by default where they agree)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", default="", metavar="NAME", help="an intermediate prediction of a .keras"
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the report as JSON")
     arguments = parser.parse_args()
 
     with quiet():  # TensorFlow greets from C++
         from keras_pose.training import evaluate
 
-    predict, skeleton, size, margin = evaluate.open_model(arguments.model)
+    predict, skeleton, size, margin = evaluate.open_model(arguments.model, arguments.output)
     reader = open_reader(arguments.data, arguments.split)
     evaluate.check_skeleton(skeleton, reader.skeleton, arguments.model)
     report = evaluate.evaluate(
         predict, reader, size, margin, arguments.limit, arguments.flip, presence=True,
         progress=True,
     )  # fmt: skip
+    report.output = arguments.output
     print(report.table())
     if reader.skips.count:
         print(f"skipped: {reader.skips.summary()}")

@@ -16,9 +16,9 @@ from keras_pose.data.augment import Augment
 from keras_pose.data.subset import Subset
 from keras_pose.errors import PoseError
 from keras_pose.runtime import crop
+from keras_pose.training.flip import flipping
 
 BATCH = 32
-_AGREE = 0.1  # of the patch's side: two answers of the flip test are the same
 _SMALLEST = 0.4  # of the crop, in the measure of presence
 _CLOSE = (0.8, 1.0)  # zoom of the crops that choose the threshold
 
@@ -56,9 +56,19 @@ def of_estimator(estimator):
     return predict
 
 
-def open_model(path):
-    """Opens a .keras or a .tflite: (predictor, skeleton, input size, crop margin)."""
+def open_model(path, output=""):
+    """Opens a .keras or a .tflite: (predictor, skeleton, input size, crop margin).
+
+    output: an intermediate prediction of a .keras to look at. Raises PoseError for a name that the
+    network does not have, and for any with a .tflite.
+    """
     if str(path).endswith(".tflite"):
+        if output:
+            raise PoseError(
+                "a .keras to score an intermediate prediction of",
+                f"{path} with output {output!r}",
+                "A .tflite holds the last prediction alone; give the best.keras it was made from.",
+            )
         from keras_pose.runtime import PoseEstimator
 
         estimator = PoseEstimator(path, threads=os.cpu_count() or 1)
@@ -68,7 +78,7 @@ def open_model(path):
 
     model = network.load(path)
     margin = model.notes.get("crop_margin", 1.25)
-    return of_network(model), model.skeleton, model.input_size, margin
+    return of_network(model, output), model.skeleton, model.input_size, margin
 
 
 def check_skeleton(model, data, path):
@@ -81,37 +91,14 @@ def check_skeleton(model, data, path):
         )
 
 
-def flipping(predict, skeleton):
-    """The flip test: every patch is seen twice, once mirrored.
-
-    Where the two answers agree (within a tenth of the patch) they are averaged by score; between
-    two that do not, the more confident is taken, since half way lies nothing. It works on key
-    points, so it is the same for every model.
-    """
-    mirror = list(skeleton.mirror)
-
-    def both(patches):
-        points, scores = predict(patches)
-        turned, other = predict(np.ascontiguousarray(patches[:, :, ::-1]))
-        turned, other = turned[:, mirror].copy(), other[:, mirror]
-        turned[..., 0] = patches.shape[2] - 1 - turned[..., 0]
-        # two answers without any score count alike
-        weight = ((scores + 1e-9) / (scores + other + 2e-9))[..., None]
-        apart = np.linalg.norm(points - turned, axis=-1, keepdims=True)
-        near = apart < _AGREE * max(patches.shape[1:3])
-        weight = np.where(near, weight, weight >= 0.5)
-        return weight * points + (1 - weight) * turned, (scores + other) / 2
-
-    return both
-
-
 @dataclasses.dataclass
 class Report:
     """Scores in percent. tables: {"pck@0.2": {"mean": .., "left": .., "<key point>": ..}, ..}.
 
     persons: how many were scored; left_out: those without the joints that give a reference
     length; presence: AUC in 0..1, NaN when not measured; threshold: the person score that best
-    tells persons from background.
+    tells persons from background; flip: how the answers for mirror images were fused, "" where
+    there were none; output: the intermediate prediction that was scored, "" for the last.
     """
 
     tables: dict
@@ -119,6 +106,8 @@ class Report:
     left_out: int
     presence: float = float("nan")
     threshold: float = float("nan")
+    flip: str = ""
+    output: str = ""
 
     def mean(self, name="pck@0.2") -> float:
         return self.tables[name]["mean"]
@@ -134,8 +123,9 @@ class Report:
             name: {k: None if np.isnan(v) else round(v, 2) for k, v in table.items()}
             for name, table in self.tables.items()
         }
+        about = {"flip": self.flip, "output": self.output}
         counts = {"persons": self.persons, "left_out": self.left_out}
-        return json.dumps({**counts, **self.summary(), "tables": tables}, indent=1)
+        return json.dumps({**about, **counts, **self.summary(), "tables": tables}, indent=1)
 
     def table(self) -> str:
         """Text: one row per joint, one column per metric."""
@@ -153,17 +143,18 @@ class Report:
         return "\n".join(lines)
 
 
-def evaluate(predict, reader, input_size, crop_margin=1.25, limit=0, flip=False, presence=False,
+def evaluate(predict, reader, input_size, crop_margin=1.25, limit=0, flip="", presence=False,
              progress=False):  # fmt: skip
     """Runs a predictor over a reader's persons and scores it.
 
     reader: keras_pose.data reader; input_size: (H, W); limit: at most so many persons, evenly
-    spread, 0 for all; flip: use the flip test; presence: also score crops with a person (down to
-    0.4 of the crop) against background crops of the same pictures.
-    Raises PoseError when nothing can be scored.
+    spread, 0 for all; flip: name of a fusion of the flip test (training.flip), "" for none;
+    presence: also score crops with a person (down to 0.4 of the crop) against background crops of
+    the same pictures.
+    Raises PoseError when nothing can be scored, and for an unknown fusion.
     """
     if flip:
-        predict = flipping(predict, reader.skeleton)
+        predict = flipping(predict, reader.skeleton, flip)
     chosen = Subset(reader, limit).samples
     predicted, truth, visible = [], [], []
     starts = range(0, len(chosen), BATCH)
@@ -191,6 +182,7 @@ def evaluate(predict, reader, input_size, crop_margin=1.25, limit=0, flip=False,
             "at least one readable person", reader.skips.summary(), "Check the data folder."
         )
     report = _score(np.stack(predicted), np.stack(truth), np.stack(visible), reader.skeleton)
+    report.flip = flip
     if presence:
         report.presence, report.threshold = measure_presence(
             predict, reader, input_size, crop_margin, limit
