@@ -11,7 +11,28 @@ NAMES = sorted(p.stem for p in recipe.FOLDER.glob("*.py"))
 
 
 def test_the_named_recipes_are_there():
-    assert {"repose_lsp", "repose_lite_lsp", "repose_lite_figures"} <= set(NAMES)
+    reposes = {"repose_lsp", "repose_lite_lsp", "repose_lite_figures"}
+    poseurs = {"poseur_mobilenetv2_coco", "poseur_r50_coco", "poseur_mobile_lsp"}
+    assert reposes | poseurs <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_argument_of_the_network_is_its_builders(name):
+    loaded = recipe.load(name)
+    for key, value in loaded.network.items():
+        again = recipe.load(name, [f"network.{key}={value!r}"])
+        assert again.network == loaded.network
+    assert len(loaded.input_size) == 2
+
+
+@pytest.mark.parametrize("backbone", ["mobilenetv2", "r50"])
+def test_poseurs_rates_are_those_of_the_paper(backbone):
+    """1e-3, 1e-4 from epoch 255 and 1e-5 from epoch 310 of 325, and a warm-up of 500 steps."""
+    loaded = recipe.load(f"poseur_{backbone}_coco")
+    schedule = optimizers.build(loaded.optimizer, 325 * 1000)._learning_rate
+    epochs = [float(schedule(1000 * e + 500)) for e in (0, 254, 255, 309, 310, 324)]
+    assert epochs == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5])
+    assert float(schedule(249)) == pytest.approx(5e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -43,6 +64,42 @@ def test_overrides_reach_deep_and_keep_types():
     assert loaded.optimizer.rate == 1.0 and isinstance(loaded.optimizer.rate, float)
     assert loaded.network["size"] == "s" and loaded.augment.scale == (0.5, 2.0)
     assert loaded.precision == "mixed_float16"
+
+
+@pytest.mark.parametrize(
+    "text, key, value",
+    [
+        ("network.weights=weights/trunk-1.npz", "weights", "weights/trunk-1.npz"),
+        ("network.weights=None", "weights", None),
+        ("network.frozen_norm=true", "frozen_norm", True),
+        ("network.shared=False", "shared", False),
+        ("network.levels=8,16", "levels", (8, 16)),
+        ("network.levels=[16]", "levels", (16,)),
+        ("network.alpha=1", "alpha", 1.0),
+        ("network.score=none", "score", "none"),
+        ("network.initial=query", "initial", "query"),
+    ],
+)
+def test_arguments_of_the_network_have_the_builders_types(text, key, value):
+    given = recipe.load("poseur_mobile_lsp", [text]).network[key]
+    assert given == value and type(given) is type(value)
+
+
+@pytest.mark.parametrize(
+    "override, hint",
+    [
+        ("network.frozen_norm=yes", "a bool for 'network.frozen_norm'"),
+        ("network.levels=8", "tuple"),
+        ("network.decoder_layers=3.5", "int"),
+        ("network.input_size.0=3", "network.input_size="),
+        ("deterministic=1", "a bool"),
+        ("reach=-1", "reach of 0 to 1"),
+        ("optimizer.slow=offsets", "tuple"),
+    ],
+)
+def test_ill_typed_arguments_of_the_network_are_refused(override, hint):
+    with pytest.raises(PoseError, match=hint):
+        recipe.load("poseur_mobile_lsp", [override])
 
 
 @pytest.mark.parametrize(

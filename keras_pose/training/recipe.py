@@ -153,6 +153,9 @@ def load(name, overrides=(), folder=FOLDER) -> Recipe:
 
 
 def _value(text):
+    """A Python literal, true or false as one writes them elsewhere, or the text itself."""
+    if text.strip() in ("true", "false"):
+        return text.strip() == "true"
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -163,15 +166,31 @@ def _replace(owner, path, keys, value):
     """A copy of a dataclass or dict with one value deep inside exchanged."""
     key, rest = keys[0], keys[1:]
     if isinstance(owner, Recipe) and key == "network" and rest:
-        known = set(inspect.signature(_builder(owner.builder)).parameters) - {"skeleton"}
-        _known(path, rest[0], known)
-        return dataclasses.replace(owner, network={**owner.network, rest[0]: value})
+        return dataclasses.replace(owner, network=_network(owner, path, rest, value))
     _known(path, key, [f.name for f in dataclasses.fields(owner)])
     old = getattr(owner, key)
     if rest and not dataclasses.is_dataclass(old):
-        raise PoseError(f"a plain key {key!r}", repr(path), f"Write --set {key}=value.")
+        raise _too_deep(path, rest)
     new = _replace(old, path, rest, value) if rest else _fitting(path, old, value)
     return dataclasses.replace(owner, **{key: new})
+
+
+def _network(recipe, path, keys, value):
+    """The network's arguments with one exchanged, of the type of the builder's own default."""
+    parameters = inspect.signature(_builder(recipe.builder)).parameters
+    key, rest = keys[0], keys[1:]
+    _known(path, key, set(parameters) - {"skeleton"})
+    if rest:
+        raise _too_deep(path, rest)
+    default = parameters[key].default
+    if default is not None:  # None stands for anything, as the weights to begin with
+        value = _fitting(path, default, value)
+    return {**recipe.network, key: value}
+
+
+def _too_deep(path, rest):
+    plain = path[: -sum(len(key) + 1 for key in rest)]
+    return PoseError(f"a plain key {plain!r}", repr(path), f"Write --set {plain}=value.")
 
 
 def _known(path, key, known):
