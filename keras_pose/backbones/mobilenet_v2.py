@@ -6,6 +6,7 @@ writes as a padding layer of its own (nothing before, one zero after), in one op
 
 import functools
 
+import keras
 from keras import layers
 
 from keras_pose.errors import PoseError
@@ -76,9 +77,13 @@ def _inverted_residual(x, filters, stride, block, norm):
             _EXPANSION * x.shape[-1], 1, padding="same", use_bias=False, name=f"{name}_expand"
         )(x)
         x = layers.ReLU(6.0, name=f"{name}_expand_relu")(norm(x, f"{name}_expand_BN"))
+    # Keras' own start divides by the channels too, although each is read alone: variances of a
+    # thousandth, which moving statistics that begin at 1 take hundreds of steps to find
+    start_of = keras.initializers.RandomNormal(stddev=(2 / 9) ** 0.5)
     x = layers.DepthwiseConv2D(
-        3, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise"
-    )(x)
+        3, strides=stride, padding="same", use_bias=False, depthwise_initializer=start_of,
+        name=f"{name}_depthwise",
+    )(x)  # fmt: skip
     x = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(norm(x, f"{name}_depthwise_BN"))
     x = layers.Conv2D(filters, 1, padding="same", use_bias=False, name=f"{name}_project")(x)
     x = norm(x, f"{name}_project_BN")

@@ -6,6 +6,7 @@ so a file that does not fit changes nothing.
 """
 
 import os
+import warnings
 import zipfile
 
 import keras
@@ -79,11 +80,11 @@ def calibrate_norms(network, name, images, batch_size=8):
     tensors = [ops.cast(network.get_layer(conv).output, "float32") for conv, _ in found]
     means = [ops.mean(x, axis=(1, 2)) for x in tensors]
     squares = [ops.mean(ops.square(x), axis=(1, 2)) for x in tensors]
-    probe = keras.Model(network.inputs, means + squares)
+    probe = keras.Model(network.inputs[0], means + squares)
     seen = [x.mean(axis=0) for x in probe.predict(images, batch_size=batch_size, verbose=0)]
     for (_, norm), mean, square in zip(found, seen, seen[len(found) :], strict=False):
         layer = network.get_layer(norm)
-        gamma, beta, old_mean, old_variance = (np.array(getattr(layer, p)) for p in _PARTS)
+        gamma, beta, old_mean, old_variance = (getattr(layer, p).numpy() for p in _PARTS)
         variance = np.maximum(square - mean**2, 0.0)
         slope = gamma / np.sqrt(old_variance + layer.epsilon)
         layer.gamma.assign(slope * np.sqrt(variance + layer.epsilon))
@@ -170,10 +171,10 @@ def _of_keras(weights, name, alpha):
     source = _downloaded(name, alpha) if weights == IMAGENET else _read(weights, name, alpha)
     arrays = {}
     for conv, norm in _all_pairs(name):
-        kernel, gamma, beta, mean, variance = map(np.array, _variables(source, conv, norm))
+        kernel, gamma, beta, mean, variance = (x.numpy() for x in _variables(source, conv, norm))
         bias = source.get_layer(conv).bias
         if bias is not None:
-            mean = mean - np.array(bias)  # (y + bias) - mean
+            mean = mean - bias.numpy()  # (y + bias) - mean
         arrays[conv] = (kernel, gamma, beta, mean, variance)
     if name in resnet.BLOCKS:
         first, *rest = arrays["conv1_conv"]
@@ -206,7 +207,8 @@ def _read(path, name, alpha):
     for top in ({"include_top": False, "input_shape": (32, 32, 3)}, {"include_top": True}):
         source = _application(name, alpha, weights=None, **top)
         try:
-            source.load_weights(path)
+            with warnings.catch_warnings(action="ignore"):  # one per layer where nothing fits
+                source.load_weights(path)
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             reasons.append(_short(error))
             continue
@@ -216,7 +218,7 @@ def _read(path, name, alpha):
         f"weights of keras.applications.{_APPLICATIONS[name]}"
         + (f" with alpha={alpha}" if name == mobilenet_v2.NAME else ""),
         f"{path} ({told[0]})",
-        "Give the file of this backbone (and alpha), or copy it again if it is damaged.",
+        "Give the file of this backbone, or copy it again if it is damaged.",
     )
 
 

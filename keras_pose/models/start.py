@@ -21,7 +21,8 @@ def start(network, backbone, weights):
     network: PoseNetwork; backbone: name of the one inside it (its alpha is in the network's
     arguments). weights: "imagenet", a file of keras.applications or a trunk, for the backbone alone
     (see `keras_pose.backbones.weights.load`); or the `.keras` file of a pose network of the same
-    shape, for every weight. The input size may differ.
+    shape, for every weight. What changes no weight's shape may differ: the input size, whether
+    normalisation is frozen, all that only training knows.
 
     Raises PoseError for what does not fit, before any weight has changed.
     """
@@ -56,12 +57,6 @@ def _copy(given, network, path):
         if key not in _FREE and given.arguments.get(key) != value
     ]
     advice = f"Build it as the file was ({'; '.join(changed)})." if changed else "Take another."
-    if resnet.dialect(given) != resnet.dialect(network):  # the same shapes
-        raise PoseError(
-            f'weights of stride_in="{resnet.dialect(network)}"',
-            f'{path}, of stride_in="{resnet.dialect(given)}"',
-            advice,
-        )
     for mine, other in itertools.zip_longest(network.weights, given.weights):
         if _told(mine) != _told(other):
             raise PoseError(
@@ -69,6 +64,12 @@ def _copy(given, network, path):
                 f"{_told(other)} in {path}, a {given.builder}",
                 advice,
             )
+    if resnet.dialect(given) != resnet.dialect(network):  # in the same shapes
+        raise PoseError(
+            f'weights of stride_in="{resnet.dialect(network)}"',
+            f'{path}, of stride_in="{resnet.dialect(given)}"',
+            advice,
+        )
     network.set_weights(given.get_weights())
 
 
