@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from keras_pose import metadata
-from keras_pose.codecs import GaussianHeatmap
+from keras_pose.codecs import Coordinates, GaussianHeatmap
 from keras_pose.skeletons import Skeleton
 
 SKELETON = Skeleton("dots", ("head", "left_hand", "right_hand"), edges=((0, 1), (0, 2)))
@@ -41,8 +41,14 @@ def turned_jpeg(image) -> bytes:
     return data[:2] + segment + data[2:]
 
 
-def dots_model(output="decoded", io_type="float32", attach=True, **fields) -> bytes:
-    """The bytes of the `.tflite`; `fields` go into the metadata."""
+def dots_model(
+    output="decoded", io_type="float32", attach=True, coordinates=False, **fields
+) -> bytes:
+    """The bytes of the `.tflite`; `fields` go into the metadata.
+
+    coordinates: it regresses, to the maps' centres of gravity, each axis as uncertain as a dot is
+    wide.
+    """
     import keras
     import tensorflow as tf
 
@@ -53,11 +59,13 @@ def dots_model(output="decoded", io_type="float32", attach=True, **fields) -> by
     # a channel minus the mean of the other two, 1 at a dot's centre
     weights = (np.eye(3) * 1.5 - 0.5) / 128
     convolution.set_weights([weights[None, None].astype(np.float32), np.zeros(3, np.float32)])
+    head = maps
+    if coordinates:
+        head, codec = _centres(maps), Coordinates(SIZE)
+    outputs = {codec.head: head}
     if output == "decoded":
-        keypoints, scores = codec.decode(maps)
+        keypoints, scores = codec.decode(head)
         outputs = {"keypoints": keypoints, "scores": scores}
-    else:
-        outputs = {"heatmaps": maps}
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(image, outputs))
     if io_type == "uint8":
         rng = np.random.default_rng(0)
@@ -81,3 +89,16 @@ def dots_model(output="decoded", io_type="float32", attach=True, **fields) -> by
         skeleton=SKELETON, codec=codec, output=output, input_type=io_type, **fields
     )
     return metadata.attach(model, described)
+
+
+def _centres(maps):
+    """(1, h, w, K) to (1, K, 4): where the maps are brightest, and SIGMA of the crop."""
+    from keras import ops
+
+    height, width = maps.shape[1:3]
+    down = (np.arange(height, dtype=np.float32)[:, None, None] + 0.5) / height
+    across = (np.arange(width, dtype=np.float32)[:, None] + 0.5) / width
+    whole = ops.sum(maps, axis=(1, 2)) + 1e-6
+    places = [ops.sum(maps * axis, axis=(1, 2)) / whole for axis in (across, down)]
+    scales = [0.0 * place + SIGMA / side for place, side in zip(places, SIZE[::-1], strict=True)]
+    return ops.stack([*places, *scales], axis=-1)

@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 from conftest import ROOT
 
 from keras_pose import codecs, export, geometry, skeletons
-from keras_pose.codecs import GaussianHeatmap, SoftmaxHeatmap
+from keras_pose.codecs import Coordinates, GaussianHeatmap, SoftmaxHeatmap, coordinates
 from keras_pose.errors import PoseError
 from keras_pose.models.network import PoseNetwork
 
@@ -151,6 +151,78 @@ def test_dicts_and_refusals(kind):
             kind(*wrong)
 
 
+def test_a_codec_names_what_it_decodes(kind):
+    codec = kind(*SHAPES[1])
+    assert (codec.head, codec.head_shape(17)) == ("heatmaps", (64, 48, 17))
+    regression = Coordinates((256, 192))
+    assert (regression.head, regression.head_shape(17)) == ("coordinates", (17, 4))
+
+
+# coordinates
+
+
+def predicted(scales, places=None):
+    """(B, K, 4) from scales (B, K, 2)."""
+    places = np.zeros_like(scales) if places is None else places
+    return np.concatenate([places, scales], axis=-1).astype(np.float32)
+
+
+def test_coordinates_are_their_own_target_also_outside():
+    given = points(2, 5, low=-1.0, high=2.0)
+    codec = Coordinates((64, 48))
+    target = codec.encode(given, np.ones((2, 5), np.float32))
+    np.testing.assert_array_equal(target, given)
+    found, scores = codec.decode(predicted(np.full((2, 5, 2), 0.1), given))
+    np.testing.assert_array_equal(found, given)
+    assert found.dtype == scores.dtype == np.float32
+    assert scores.shape == (2, 5)
+
+
+def test_the_laplace_score_is_equation_eight():
+    """On each axis; a scale of next to nothing is certain, so the other axis alone decides."""
+    codec = Coordinates((64, 48))
+    for scale, expected in ((0.05, 0.982), (0.1, 0.865), (0.2, 0.632)):
+        for axes in ((scale, 1e-9), (1e-9, scale)):
+            _, score = codec.decode(predicted(np.array([[axes]])))
+            assert score[0, 0] == pytest.approx(expected, abs=5e-4)
+        _, both = codec.decode(predicted(np.array([[[scale, scale]]])))
+        assert both[0, 0] == pytest.approx(expected**2, abs=1e-3)
+    _, wider = Coordinates((64, 48), area=0.4).decode(predicted(np.array([[[0.2, 1e-9]]])))
+    assert wider[0, 0] == pytest.approx(0.865, abs=5e-4)
+
+
+def test_the_other_scores():
+    scales = np.array([[[0.1, 0.3], [0.0, 1.0], [0.0, 0.0]]])
+    _, rle = Coordinates((64, 48), "rle").decode(predicted(scales))
+    np.testing.assert_allclose(rle, [[0.8, 0.5, 1.0]], atol=1e-6)
+    _, none = Coordinates((64, 48), "none").decode(predicted(scales))
+    np.testing.assert_array_equal(none, np.ones((1, 3)))
+
+
+@pytest.mark.parametrize("score", coordinates.SCORES)
+def test_any_scale_has_a_score(score):
+    ends = np.array([-1.0, -1e-9, 0.0, 1e-38, 1e-7, 0.5, 1.0, 1e4, 1e30], np.float32)
+    scales = np.stack(np.meshgrid(ends, ends), axis=-1).reshape(1, -1, 2)
+    _, scores = Coordinates((64, 48), score).decode(predicted(scales))
+    assert np.isfinite(scores).all()
+    assert scores.min() >= 0 and scores.max() <= 1
+    if score != "none":
+        sure, unsure = (
+            Coordinates((64, 48), score).decode(predicted(np.array([[[s, s]]])))[1].item()
+            for s in (0.0, 1e4)
+        )
+        assert sure == 1.0 and unsure < 1e-3
+
+
+def test_coordinates_dicts_and_refusals():
+    codec = Coordinates([64, 48], "rle", 0.1)
+    assert codec.input_size == (64, 48)
+    assert codecs.from_dict(codec.to_dict()) == codec
+    for wrong in ({"score": "sum"}, {"area": 0.0}, {"input_size": (0, 48)}):
+        with pytest.raises(PoseError, match="score among"):
+            codecs.from_dict({**codec.to_dict(), **wrong})
+
+
 # the same numbers elsewhere
 
 
@@ -193,6 +265,33 @@ np.savez({str(tmp_path / "out.npz")!r}, target, *jax.jit(codec.decode)(maps))
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=environment)
     _equal(np.load(tmp_path / "out.npz").values(), expected)
+
+
+@pytest.mark.parametrize("score", coordinates.SCORES)
+def test_coordinates_agree(score):
+    """Under Keras and in a `.tflite`, points beyond the border included."""
+    scales = points(3, 3, seed=4) ** 4
+    codec, given = Coordinates((3, 4), score), predicted(scales, points(3, 3, low=-2, high=3))
+    expected = codec.decode(given)
+    found = codec.decode(keras.ops.convert_to_tensor(given))
+    _equal([given, *map(keras.ops.convert_to_numpy, found)], [given, *expected])
+
+    # a network whose prediction is its picture: (H, W, 3) = (3, 4, 3), turned to (3, 4)
+    image = keras.Input((3, 4, 3), name="image")
+    network = PoseNetwork(
+        image,
+        {"coordinates": keras.layers.Lambda(lambda x: x[..., 0])(image)},
+        skeleton=skeletons.Skeleton("three", ("a", "b", "c")),
+        codec=codec,
+        builder="Mirror",
+        arguments={},
+    )
+    run = Interpreter(model_content=export.to_tflite(network)).get_signature_runner()
+    for i, single in enumerate(given):
+        found = run(image=np.repeat(single[None, ..., None], 3, axis=-1))
+        np.testing.assert_allclose(found["keypoints"][0], expected[0][i], atol=2e-5)
+        np.testing.assert_allclose(found["scores"][0], expected[1][i], atol=2e-5)
+    assert expected[0].min() < -0.5 and expected[0].max() > 1.5
 
 
 def test_a_tflite_agrees(kind):

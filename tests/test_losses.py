@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_pose import losses
+from keras_pose.codecs import GaussianHeatmap
 
 RNG = np.random.default_rng(0)
 TARGET = RNG.random((3, 4, 5, 6)).astype(np.float32)
@@ -62,3 +63,24 @@ def test_a_batch_of_nobody_costs_nothing(loss):
 def test_losses_run_on_the_backend():
     result = losses.partial_mse(*map(ops.convert_to_tensor, (TARGET, PREDICTED, WEIGHT)))
     assert keras.ops.is_tensor(result) and tuple(result.shape) == ()
+
+
+def test_maps_of_a_crop_without_a_person_are_asked_to_be_empty():
+    """Whatever its key points say; and each map is compared at the codec's size."""
+    codec = GaussianHeatmap((16, 16), (8, 8), 2.0)
+    maps = {n: RNG.random((2, s, s, 3)).astype(np.float32) for n, s in (("early", 4), ("last", 8))}
+    y = {
+        "keypoints": RNG.random((2, 3, 2)).astype(np.float32),
+        "visible": np.array([[1, 0, 1], [1, 1, 0]], np.float32),
+        "person": np.array([1, 0], np.float32),
+    }
+    target = codec.encode(y["keypoints"], y["visible"])
+    target[1] = 0
+    weight = np.stack([y["visible"][0], np.ones(3, np.float32)])
+    expected = sum(
+        float(losses.partial_mse(target, ops.image.resize(m, (8, 8)), weight))
+        for m in maps.values()
+    )
+    assert float(losses.Maps(codec)(maps, y)) == pytest.approx(expected, rel=1e-5)
+    y["keypoints"][1] = 0.5
+    assert float(losses.Maps(codec)(maps, y)) == pytest.approx(expected, rel=1e-5)

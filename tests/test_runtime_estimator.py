@@ -44,6 +44,25 @@ def test_heads_and_decoded_are_the_same_answer(files):
     np.testing.assert_allclose(decoded[1], heads[1], atol=1e-5)
 
 
+@pytest.mark.parametrize("output", ["decoded", "heads"])
+def test_a_network_that_regresses(output, files, tmp_path):
+    path = tmp_path / "points.tflite"
+    path.write_bytes(dots_model(output, coordinates=True))
+    estimator = PoseEstimator(path)
+    keypoints, scores = estimator.predict_patch(paint(SIZE, POINTS, SIGMA))
+    assert np.abs(keypoints - POINTS).max() < 0.5  # a dot's tail leaves the picture
+    np.testing.assert_allclose(scores, (1 - np.exp(-0.2 / (SIGMA / 64))) ** 2, rtol=1e-4)
+    pose = estimator(paint((300, 400), POINTS * 2 + 60, SIGMA * 2), (60, 60, 128, 128))
+    assert np.abs(pose.keypoints - POINTS * 2 - 60).max() < 2.0
+    # maps and coordinates are not taken for each other
+    maps = files["heads", "float32"]
+    for content, described in ((maps, path), (path, maps)):
+        about = dataclasses.replace(metadata.read(described), output="heads")
+        (tmp_path / "mixed.tflite").write_bytes(metadata.attach(content.read_bytes(), about))
+        with pytest.raises(PoseError, match="for output 'heads'"):
+            PoseEstimator(tmp_path / "mixed.tflite")
+
+
 def test_a_box_in_a_picture_comes_back_in_its_pixels(files):
     estimator = PoseEstimator(files["decoded", "float32"])
     assert estimator.skeleton == SKELETON and estimator.input_size == SIZE

@@ -1,9 +1,11 @@
 """The smallest network and data that a training test can use."""
 
+import functools
+
 import keras
 import numpy as np
 
-from keras_pose import codecs, models, skeletons
+from keras_pose import codecs, losses, models, skeletons
 from keras_pose.models.network import PoseNetwork
 
 CHAIN = skeletons.Skeleton("chain", ("left_a", "b", "right_a"), ((0, 1), (1, 2)))
@@ -37,7 +39,48 @@ def TinyPose(skeleton=CHAIN, input_size=(16, 16), width=4, kind="gaussian", drop
     )  # fmt: skip
 
 
-models.TinyPose = TinyPose  # so that a saved file finds its builder
+def TinyPoints(skeleton=CHAIN, input_size=(16, 16), width=4, groups=2):
+    """Regression in little: a coarse guess, two corrections, and groups that only training sees."""
+    skeleton = skeletons.get(skeleton)
+    count = skeleton.count
+    image = keras.Input((*input_size, 3), name="image")
+    x = keras.layers.Rescaling(1 / 127.5, -1.0)(image)
+    x = keras.layers.Conv2D(width, 3, 2, padding="same", use_bias=False)(x)
+    x = keras.layers.ReLU(6.0)(keras.layers.BatchNormalization(momentum=0.9)(x))
+    x = keras.layers.Flatten()(keras.layers.AveragePooling2D(2)(x))
+
+    def point(name):
+        place = keras.layers.Dense(2 * count, dtype="float32", name=f"{name}_place")
+        scale = keras.layers.Dense(2 * count, "sigmoid", dtype="float32", name=f"{name}_scale")
+        shape = [keras.layers.Reshape((count, 2), dtype="float32") for _ in range(2)]
+        join = keras.layers.Concatenate(dtype="float32", name=name)
+        return lambda x: join([shape[0](place(x)), shape[1](scale(x))])
+
+    outputs, learned = {}, {}
+    for name in ("coarse", "layer1", "coordinates"):
+        head = point(name)
+        outputs[name] = learned[name] = head(x)
+        if name != "coarse" and groups:
+            noisy = [keras.layers.GaussianNoise(0.1)(x) for _ in range(groups)]
+            answers = [outputs[name], *map(head, noisy)]
+            learned[name] = keras.layers.Concatenate(axis=1, dtype="float32")(answers)
+    return PoseNetwork(
+        image,
+        outputs,
+        skeleton=skeleton,
+        codec=codecs.Coordinates(input_size),
+        builder="TinyPoints",
+        arguments={
+            "skeleton": skeleton.to_dict(), "input_size": list(input_size), "width": width,
+            "groups": groups,
+        },
+        learner=learned,
+        criterion=functools.partial(losses.RLE, count),
+    )  # fmt: skip
+
+
+# so that a saved file finds its builder
+models.TinyPose, models.TinyPoints = TinyPose, TinyPoints
 
 
 def batch(size=4, input_size=16, seed=0):
