@@ -145,6 +145,14 @@ def test_resume_and_new_runs_do_not_mix(data, whole_run, tmp_path):
         run.train(recipe, data / "val", out, resume=True)
 
 
+def test_only_coordinates_reach_beyond_the_crop(data, tmp_path):
+    reaching = dataclasses.replace(train_worker.recipe(), reach=0.25)
+    with pytest.raises(PoseError, match="with TinyPose"):
+        run.Run(reaching, data, tmp_path / "maps", False, False)
+    points = dataclasses.replace(reaching, builder="TinyPoints", network={})
+    assert run.Run(points, data, tmp_path / "points", False, False).loader.reach == 0.25
+
+
 @pytest.mark.parametrize("content", [b"PK\x03\x04 half a file", b""])
 def test_a_torn_state_is_refused(tmp_path, content):
     (tmp_path / "last.state").write_bytes(content)
