@@ -10,12 +10,12 @@ import keras
 from keras import layers
 
 from keras_pose.errors import PoseError
+from keras_pose.layers.norm import batch_norm
 
 NAME = "mobilenet_v2"
 ALPHAS = (0.35, 1.4)
 _EXPANSION = 6
 _EPSILON = 1e-3
-_MOMENTUM = 0.97  # Keras' 0.999 forgets its start over thousands of steps; ours may be short runs
 # channels, repetitions and first stride of the inverted residual blocks, table 2 of the paper
 _GROUPS = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
 _LEVELS = {2: 4, 5: 8, 12: 16}  # block to the stride that it is the last of
@@ -64,9 +64,7 @@ def pairs(name=NAME) -> list[tuple[str, str]]:
 
 
 def _norm(x, name, frozen):
-    return layers.BatchNormalization(
-        epsilon=_EPSILON, momentum=_MOMENTUM, trainable=not frozen, name=name
-    )(x)
+    return batch_norm(name, frozen, _EPSILON)(x)
 
 
 def _inverted_residual(x, filters, stride, block, norm):

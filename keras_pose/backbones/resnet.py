@@ -15,6 +15,7 @@ import functools
 from keras import layers
 
 from keras_pose.errors import PoseError
+from keras_pose.layers.norm import batch_norm
 
 BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3)}
 # RGB: name of the layer, (mean, deviation)
@@ -23,7 +24,6 @@ _PICTURES = {
     "1x1": ("subtract_mean", (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
 }
 _EPSILON = 1.001e-5  # Keras'; torch's is 1e-5
-_MOMENTUM = 0.97  # a training of a few hundred steps must leave usable moving statistics
 
 
 def build(name, image, stride_in="3x3", frozen_norm=False) -> dict:
@@ -95,9 +95,7 @@ def _step(x, filters, kernel=1, stride=1, active=True, *, frozen, name):
         kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(x)
-    x = layers.BatchNormalization(
-        epsilon=_EPSILON, momentum=_MOMENTUM, trainable=not frozen, name=f"{name}_bn"
-    )(x)
+    x = batch_norm(f"{name}_bn", frozen, _EPSILON)(x)
     return layers.ReLU(name=f"{name}_relu")(x) if active else x
 
 

@@ -11,6 +11,7 @@ from keras import layers
 
 from keras_pose.layers import HeadAttention, HeadProjection, Sampling
 from keras_pose.layers.deformable import ring
+from keras_pose.layers.norm import MOMENTUM
 
 _EDGE = 1e-5  # reference points are kept so far inside 0..1 before their logit is taken
 
@@ -118,9 +119,9 @@ class QueryDecoder:
         return self._last(x, i, name)
 
     def _last(self, x, i, name):
-        # the first predictions are the points that came in
-        start = "glorot_uniform" if name == "scale" else "zeros"
-        return self._dense(2, i, f"{name}_out", kernel_initializer=start)(x)
+        # the first predictions are the points that came in, their scales half the crop: the flow's
+        # Gaussian punishes a wrong point of small scale by the square of their ratio
+        return self._dense(2, i, f"{name}_out", kernel_initializer="zeros")(x)
 
     def _moved(self, logit, delta, beyond, scale, i):
         logit = self._layer(f"layer{i}_logit", layers.Add)([logit, delta])
@@ -163,7 +164,7 @@ class LeanDecoder(QueryDecoder):
 
     def _residual(self, x, branch, i, name):
         # statistics differ from layer to layer even where weights are shared
-        norm = self._layer(f"layer{i}_{name}_norm", layers.BatchNormalization, momentum=0.97)
+        norm = self._layer(f"layer{i}_{name}_norm", layers.BatchNormalization, momentum=MOMENTUM)
         branch = self._dropped(norm(branch), i, name)
         return self._layer(f"layer{i}_{name}_add", layers.Add)([x, branch])
 

@@ -14,17 +14,22 @@ QUERIES = ("concatenated", "sum")
 INITIAL = ("coarse", "query")
 
 
-def coarse(pooled, count, dense, *, name="coarse"):
+def coarse(pooled, count, dense, name="coarse"):
     """The coarse branch: pooled features (B, C) to (B, K, 4), locations and their scales.
 
-    dense: the kind of layer, keras.layers.Dense or DirectionDense.
+    dense: the kind of layer, keras.layers.Dense or DirectionDense. The first guesses lie around the
+    middle of the crop, with scales of half of it.
     """
-    shape = (count, 2)
-    location = dense(2 * count, dtype="float32", name=f"{name}_location")(pooled)
-    location = layers.Reshape(shape, dtype="float32", name=f"{name}_locations")(location)
-    scale = dense(2 * count, activation="sigmoid", dtype="float32", name=f"{name}_scale")(pooled)
-    scale = layers.Reshape(shape, dtype="float32", name=f"{name}_scales")(scale)
-    return layers.Concatenate(dtype="float32", name=name)([location, scale])
+    middle = keras.initializers.Constant(0.5)
+    location = dense(2 * count, bias_initializer=middle, dtype="float32", name=f"{name}_location")
+    scale = dense(
+        2 * count, "sigmoid", kernel_initializer="zeros", dtype="float32", name=f"{name}_scale"
+    )
+    parts = [
+        layers.Reshape((count, 2), dtype="float32", name=f"{part.name}s")(part(pooled))
+        for part in (location, scale)
+    ]
+    return layers.Concatenate(dtype="float32", name=name)(parts)
 
 
 class KeypointEncoder:

@@ -24,13 +24,12 @@ from keras import layers
 
 from keras_pose import backbones
 from keras_pose.layers import table
+from keras_pose.layers.norm import batch_norm
 from keras_pose.models import regression
 from keras_pose.models.decoder import LeanDecoder, Shape
 from keras_pose.models.encoder import KeypointEncoder
 from keras_pose.models.network import PoseNetwork
 from keras_pose.models.regression import checked
-
-_MOMENTUM = 0.97  # a training of a few hundred steps must leave usable moving statistics
 
 
 def PoseurMobile(
@@ -95,4 +94,4 @@ def PoseurMobile(
 
 def _projected(x, channels, stride):
     x = layers.Conv2D(channels, 1, use_bias=False, name=f"neck{stride}_conv")(x)
-    return layers.BatchNormalization(momentum=_MOMENTUM, name=f"neck{stride}_norm")(x)
+    return batch_norm(f"neck{stride}_norm")(x)

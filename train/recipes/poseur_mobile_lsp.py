@@ -16,10 +16,10 @@ from keras_pose.training.recipe import Optimizer, Recipe
 
 recipe = Recipe(
     builder="PoseurMobile",
-    network={"input_size": (192, 192)},
-    augment=Augment(scale=(0.75, 1.25), rotate=40.0, half_body=0.2, zoom_out=0.1, background=0.1),
+    network={"input_size": (128, 128)},
+    augment=Augment(scale=(0.75, 1.25), rotate=40.0, half_body=0.1, zoom_out=0.1, background=0.1),
     optimizer=Optimizer(name="adamw", rate=1e-3, warmup=200),
-    epochs=60,
+    epochs=24,
     batch_size=32,
     ema=0.998,
     reach=0.25,
