@@ -59,6 +59,17 @@ def operations(model: schema.ModelT) -> list[Operation]:
     return found
 
 
+def of_layers(model: schema.ModelT, prefixes: tuple[str, ...]) -> list[Operation]:
+    """The operations of layers whose names begin so, and the one that writes the output, which
+    the converter names anew; none where there are no prefixes."""
+    ends = set(model.subgraphs[0].outputs)
+    return [
+        op
+        for op in operations(model)
+        if op.name.startswith(prefixes) or (prefixes and not ends.isdisjoint(op.operator.outputs))
+    ]
+
+
 def _is_head(model):
     """Whether the file returns what a codec decodes: its last operation is the network's own."""
     outputs = model.signatureDefs[0].outputs if model.signatureDefs else []

@@ -56,9 +56,12 @@ def dynamic(model: bytes) -> bytes:
     return _quantized(model, recipe)
 
 
-def static(model: bytes, bits: int, patches) -> bytes:
+def static(model: bytes, bits: int, patches, floats: tuple[str, ...] = ()) -> bytes:
     """Weights in int8 and activations in int8 or int16; the decode and both ends stay float32.
 
+    floats: beginnings of the names of layers that stay in float too, but for the weights of their
+    dense layers: int8, as in `dynamic`. A network says them (PoseNetwork.floats): coordinates,
+    and what indices are made of, which in steps of 1/256 would name rows that do not exist.
     patches: uint8 (H, W, 3) each, from which the ranges of activations are taken. A range is the
     smallest and the largest value over all patches. The quantizer's own moving average forgets all
     but the last twenty: on a separable network with softmax heatmaps it lost 1.2 points of the key
@@ -73,11 +76,14 @@ def static(model: bytes, bits: int, patches) -> bytes:
     recipe.add_static_config(".*", _ALL, activation_num_bits=bits, weight_num_bits=8)
     for end in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
         recipe.add_quantization_config(".*", end, algorithm_key=_LEAVE)
-    floats = [op for op in graph.operations(changed) if op.decode]
-    floats += input_values.operations if input_values else []
-    if floats:
-        names = "|".join(re.escape(op.name) for op in floats)
-        recipe.add_quantization_config(f"^({names});", _ALL, algorithm_key=_LEAVE)
+    islands = graph.of_layers(changed, floats)
+    left = [op for op in graph.operations(changed) if op.decode] + islands
+    left += input_values.operations if input_values else []
+    if left:
+        recipe.add_quantization_config(_named(left), _ALL, algorithm_key=_LEAVE)
+    dense = [op for op in islands if op.kind == "FULLY_CONNECTED"]
+    if dense:
+        recipe.add_dynamic_config(_named(dense), TFLOperationName.FULLY_CONNECTED, num_bits=8)
     subgraph = changed.subgraphs[0]
     pixel_type = np.uint8 if subgraph.tensors[subgraph.inputs[0]].type == UINT8 else np.float32
     ranges = _ranges(model, recipe, [patch.astype(pixel_type) for patch in patches])
@@ -92,6 +98,11 @@ def static(model: bytes, bits: int, patches) -> bytes:
             model = graph.write(integer)
     _load(model)
     return model
+
+
+def _named(operations):
+    """The pattern of a recipe's scope for exactly these operations."""
+    return f"^({'|'.join(re.escape(op.name) for op in operations)});"
 
 
 def _load(model):

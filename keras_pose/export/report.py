@@ -1,6 +1,7 @@
 """What an exported file is made of, read from its flatbuffer, and what follows from it."""
 
 import dataclasses
+import re
 from collections import Counter
 
 from keras_pose import metadata
@@ -17,6 +18,7 @@ _GPU = frozenset(
     SQRT SQUARE SQUARED_DIFFERENCE STRIDED_SLICE SUB SUM TANH TILE TRANSPOSE TRANSPOSE_CONV
     """.split()  # noqa: SIM905
 )
+_FEW = 8  # islands that are named one by one
 _BRIDGES = ("QUANTIZE", "DEQUANTIZE")
 _INTEGERS = {"int8": ("int8", "uint8"), "int16x8": ("int16",)}
 
@@ -51,7 +53,7 @@ class Contents:
         if self.coverage is not None:
             lines.append(
                 f"{self.coverage:.0f} % of the network's {self.network} operations on integers"
-                + (f"; float: {', '.join(self.islands)}" if self.islands else "")
+                + (f"; float: {_summary(self.islands)}" if self.islands else "")
             )
         lines.append(
             "phone GPUs: all operations"
@@ -92,6 +94,15 @@ def contents(model: bytes, precision: str) -> Contents:
         foreign=sorted(kinds & {"CUSTOM", "DELEGATE", "READ_VARIABLE", "VAR_HANDLE"}),
         off_gpu=sorted(kinds - _GPU) + (["64-bit numbers"] if wide else []),
     )
+
+
+def _summary(islands):
+    """Islands by their layers, "sampling (12), ..."; one by one where they are few."""
+    if len(islands) <= _FEW:
+        return ", ".join(islands)
+    # "KIND layer_3/operation;...", the number being that of the layer's call
+    names = [re.sub(r"_\d+$", "", island.split()[1].split("/")[0]) for island in islands]
+    return ", ".join(f"{name} ({n})" for name, n in Counter(names).items())
 
 
 def _computes_on(operation, types):

@@ -43,9 +43,9 @@ def _written(network, chosen, io, output, calibration):
         case "dynamic":
             return quantize.dynamic(model)
         case "int8":
-            return quantize.static(model, 8, calibration)
+            return quantize.static(model, 8, calibration, network.floats)
         case "int16x8":
-            return quantize.static(model, 16, calibration)
+            return quantize.static(model, 16, calibration, network.floats)
     return model
 
 
