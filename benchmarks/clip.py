@@ -9,9 +9,7 @@ who walks in, turns to the camera, moves on the spot, walks on and leaves an emp
 """
 
 import argparse
-import csv
 import json
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -19,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import table
 
 from keras_pose import geometry, metadata
 from keras_pose.data.figures import Appearance, Pose, background, draw_pose, paint, pose_at
@@ -189,13 +188,7 @@ def main(arguments=None):
             row = score(truth, watch(model, clip, args.threshold), limit)
             rows.append({"model": Path(model).name, "threshold": round(limit, 3), **row})
             print("  ".join(f"{k}: {v}" for k, v in rows[-1].items()), flush=True)
-            rows[-1]["command"] = shlex.join(["python", "benchmarks/clip.py", *sys.argv[1:]])
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
-    print(f"written to {RESULTS.relative_to(ROOT)}")
+    table.write_with_command(RESULTS, rows, __file__)
 
 
 if __name__ == "__main__":

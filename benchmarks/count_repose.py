@@ -8,37 +8,22 @@ with status 1 when a measured number of parameters is not the expected one as fa
 written out, or when operations are off by more than 0.5 %. About a minute.
 """
 
-import csv
-import dataclasses
-import inspect
 import os
 import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import table
+from published import Counter, Row, cell, percent, verdict
+
 from keras_pose.errors import command_line
 from keras_pose.models import RePose
-from keras_pose.models.counting import collision_chance, count
+from keras_pose.models.counting import collision_chance
 
 RESULTS = Path(__file__).parent / "results" / "repose_counts.csv"
 BASE = (4_046_562, 4_022_626, 6.6987e9)  # parameters, of them trainable, multiply-adds
 TOLERANCE = 0.005
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One line. (Parameters in millions, operations in units of 10^9), None where nothing is said.
-
-    digits: how far the expected number of parameters is written out.
-    """
-
-    table: str
-    setting: str
-    arguments: dict
-    published: tuple[float, float | None]
-    expected: tuple[float, float | None]
-    digits: int = 3
 
 
 def rows():
@@ -75,13 +60,9 @@ def rows():
     yield Row("4.1", "sequential", {"kinematic": False}, (4.0, None), (4.047, None), 1)
 
 
-def measure(row, cache):
+def measure(row, counted):
     """A line of the CSV."""
-    defaults = {k: p.default for k, p in inspect.signature(RePose).parameters.items()}
-    key = str({k: v for k, v in row.arguments.items() if k != "sigma" and v != defaults[k]})
-    if key not in cache:
-        cache[key] = count(RePose(**row.arguments))
-    counts = cache[key]
+    counts = counted(row.arguments)
     parameters, flops = counts.parameters / 1e6, counts.flops / 1e9
     ok = abs(parameters - row.expected[0]) <= 0.5 * 10**-row.digits
     if row.expected[1] is not None:
@@ -93,18 +74,14 @@ def measure(row, cache):
         "parameters_expected_M": row.expected[0],
         "parameters": counts.parameters,
         "trainable": counts.trainable,
-        "parameters_against_published_%": _percent(parameters, row.published[0]),
+        "parameters_against_published_%": percent(parameters, row.published[0]),
         "gflops_published": row.published[1],
         "gflops_expected": row.expected[1],
         "gflops": round(flops, 3),
         "gmac": round(counts.multiply_adds / 1e9, 4),
-        "gflops_against_published_%": _percent(flops, row.published[1]),
+        "gflops_against_published_%": percent(flops, row.published[1]),
         "as_expected": "yes" if ok else "NO",
     }
-
-
-def _percent(measured, published):
-    return None if published is None else round(100 * (measured / published - 1), 2)
 
 
 def check_base(counts):
@@ -114,7 +91,7 @@ def check_base(counts):
     print(
         f"base model: {counts.parameters:,} parameters ({BASE[0]:,} expected), "
         f"{counts.trainable:,} trainable ({BASE[1]:,}), "
-        f"{counts.multiply_adds / 1e9:.4f} GMAC ({BASE[2] / 1e9:.4f}): {_verdict(exact and close)}"
+        f"{counts.multiply_adds / 1e9:.4f} GMAC ({BASE[2] / 1e9:.4f}): {verdict(exact and close)}"
     )
     return exact and close
 
@@ -125,42 +102,29 @@ def check_collisions():
     for size, published in ((8, 0.78), (16, 0.30)):
         chance = collision_chance(size, 14)
         same = round(chance, 2) == published
-        print(f"collision on {size}x{size}: {chance:.4f} ({published:.0%}): {_verdict(same)}")
+        print(f"collision on {size}x{size}: {chance:.4f} ({published:.0%}): {verdict(same)}")
         good &= same
     return good
 
 
-def _verdict(good):
-    return "ok" if good else "NOT AS EXPECTED"
-
-
-def _cell(value, form=""):
-    return "-" if value is None else format(value, form)
-
-
 @command_line
 def main():
-    cache, lines = {}, []
+    counted, lines = Counter(RePose, ignored=("sigma",)), []
     print(f"{'':26} {'parameters, millions':^36} {'operations, 10^9':^36}")
     print("table setting             " + " publ. expected measured diff.%     " * 2)
     for row in rows():
-        line = measure(row, cache)
+        line = measure(row, counted)
         lines.append(line)
         print(
             f"{row.table:<5} {row.setting:<20} {row.published[0]:>5} {row.expected[0]:>8} "
             f"{line['parameters'] / 1e6:>8.3f} {line['parameters_against_published_%']:>+6.2f} "
-            f"{_cell(row.published[1]):>10} {_cell(row.expected[1]):>8} {line['gflops']:>8.3f} "
-            f"{_cell(line['gflops_against_published_%'], '+.2f'):>6}   {line['as_expected']}"
+            f"{cell(row.published[1]):>10} {cell(row.expected[1]):>8} {line['gflops']:>8.3f} "
+            f"{cell(line['gflops_against_published_%'], '+.2f'):>6}   {line['as_expected']}"
         )
     good = all(line["as_expected"] == "yes" for line in lines)
-    good &= check_base(cache["{}"])
+    good &= check_base(counted({}))
     good &= check_collisions()
-    RESULTS.parent.mkdir(exist_ok=True)
-    with open(RESULTS, "w", newline="") as file:
-        writer = csv.DictWriter(file, lines[0])
-        writer.writeheader()
-        writer.writerows(lines)
-    print(f"wrote {os.path.relpath(RESULTS)}")
+    table.write(RESULTS, lines)
     sys.exit(0 if good else 1)
 
 

@@ -10,10 +10,10 @@ import csv
 import datetime
 import json
 import os
-import shlex
 import shutil
-import sys
 from pathlib import Path
+
+import table
 
 from keras_pose.data.open import open_reader
 from keras_pose.errors import command_line
@@ -89,7 +89,7 @@ def main():
         "int8_drop": int8.check.drop,
         "int8_presence_auc": int8.check.summary["presence_auc"],
         "int8_kib": int8.path.stat().st_size // 1024,
-        "command": shlex.join(["python", "benchmarks/record.py", *sys.argv[1:]]),
+        "command": table.command(__file__),
     }
     _append(row)
     print(row)

@@ -11,15 +11,13 @@ network's preprocessing and are not part of the overhead.
 """
 
 import argparse
-import csv
-import shlex
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import clip
 import numpy as np
+import table
 
 from keras_pose.errors import PoseError, command_line
 from keras_pose.runtime import (
@@ -157,13 +155,7 @@ def main(arguments=None):
         output = PoseEstimator(model).metadata.output
         rows.append(row(Path(model).name, output, together))
         print("  ".join(f"{k}: {v}" for k, v in rows[-1].items()))
-        rows[-1]["command"] = shlex.join(["python", "benchmarks/runtime_cost.py", *sys.argv[1:]])
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
-    print(f"written to {RESULTS.name}")
+    table.write_with_command(RESULTS, rows, __file__)
 
 
 if __name__ == "__main__":

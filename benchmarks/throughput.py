@@ -8,13 +8,11 @@ ready pictures and targets. Images per second are medians over the rounds.
 """
 
 import argparse
-import csv
-import shlex
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
+import table
 
 from keras_pose.errors import PoseError, command_line
 from keras_pose.export.quiet import quiet
@@ -108,14 +106,10 @@ def main():
                 "bare_images_per_s": round(float(bare), 1),
                 "ratio": round(float(fed / bare), 3),
                 "target": target,
-                "command": shlex.join(["python", "benchmarks/throughput.py", *sys.argv[1:]]),
             }
         )
-        print({k: v for k, v in rows[-1].items() if k != "command"})
-    with open(Path(given.out), "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+        print(rows[-1])
+    table.write_with_command(given.out, rows, __file__)
     if any(row["ratio"] < row["target"] for row in rows):
         sys.exit("error: a ratio is below its target")
 

@@ -1,0 +1,51 @@
+"""What the benchmarks share: tables with their command, networks counted once."""
+
+import csv
+import sys
+
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import published
+import table
+
+
+def test_a_table_says_how_it_was_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["/some/where/throughput.py", "--data", "my pictures"])
+    path = tmp_path / "new" / "rows.csv"
+    rows = [{"a": 1, "b": None}, {"a": "x, y", "b": 2.5}]
+    table.write_with_command(path, rows, "/some/where/throughput.py")
+    with open(path, newline="") as file:
+        read = list(csv.DictReader(file))
+    command = "python benchmarks/throughput.py --data 'my pictures'"
+    assert read == [
+        {"a": "1", "b": "", "command": command},
+        {"a": "x, y", "b": "2.5", "command": command},
+    ]
+    assert "command" not in rows[0] and "rows.csv" in capsys.readouterr().out
+
+
+def test_a_network_is_built_once():
+    built = []
+
+    def builder(width=3, sigma=1.0):
+        built.append(width)
+        return width
+
+    counted = published.Counter(builder, ignored=("sigma",), measure=lambda width: 10 * width)
+    assert [counted({}), counted({"width": 3, "sigma": 9.0}), counted({"width": 4})] == [30, 30, 40]
+    assert built == [3, 4]
+
+
+def test_percentages():
+    assert published.percent(1.01, 1.0) == 1.0 and published.percent(0.5, 2.0) == -75.0
+    assert published.percent(1.0, None) is None and published.cell(None, "+.2f") == "-"
+
+
+def test_poseurs_committed_counts_are_as_expected():
+    with open(ROOT / "benchmarks" / "results" / "poseur_counts.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) > 10 and {line["within_1_%"] for line in lines} == {"yes"}
+    base = next(line for line in lines if line["setting"] == "layers 3")
+    assert base["parameters"] == "28898326"
