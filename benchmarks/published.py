@@ -43,7 +43,8 @@ class Counter:
 
 def percent(measured, reference):
     """How far a number is above its reference; None where there is none."""
-    return None if reference is None else round(100 * (measured / reference - 1), 2)
+    # + 0.0: there is no -0.0 %
+    return None if reference is None else round(100 * (measured / reference - 1), 2) + 0.0
 
 
 def verdict(good):

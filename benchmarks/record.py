@@ -25,7 +25,7 @@ _CARD = """\
 # A model card. Every number was written by the command below.
 name: {name}
 description: >-
-  {network}, {skeleton} skeleton, input {input}, trained from random weights on {data}
+  {network}, {skeleton} skeleton, input {input}, trained from {start} on {data}
   with recipe {recipe}.
 licence: Apache-2.0 (code and weights)
 limits: >-
@@ -55,13 +55,18 @@ def main():
     model = network.load(run / "best.keras")
     reader = open_reader(given.data, "val")
     evaluate.check_skeleton(model.skeleton, reader.skeleton, run)
-    scores = [
-        evaluate.evaluate(
-            evaluate.of_network(model), reader, model.input_size, model.notes["crop_margin"],
-            flip=flip, presence=not flip,
-        )
-        for flip in ("", "agreeing")
-    ]  # fmt: skip
+
+    def score(predict, **how):
+        margin = model.notes["crop_margin"]
+        return evaluate.evaluate(predict, reader, model.input_size, margin, **how)
+
+    predict = evaluate.of_network(model)
+    plain = score(predict, presence=True)
+    means = _means(plain) | _means(score(predict, flip="agreeing"), "_flip")
+    if model.codec.head == "coordinates":
+        means |= _means(score(predict, flip="weighted"), "_flip_weighted")
+    if "coarse" in model.output:  # what the decoder behind it is worth
+        means |= _means(score(evaluate.of_network(model, "coarse")), "_coarse")
     files = {
         precision: export(
             run / "best.keras", run / f"best_{precision}.tflite", precision,
@@ -82,9 +87,9 @@ def main():
         "device": given.device,
         "commit": model.notes["commit"],
         "data": "/".join(Path(given.data).parts[-1:]),
-        **{k: round(v, 2) for k, v in _means(scores[0]).items()},
-        **{f"{k}_flip": round(v, 2) for k, v in _means(scores[1]).items()},
-        "presence_auc": round(scores[0].presence, 4),
+        "start": model.notes.get("start", "random weights"),
+        **means,
+        "presence_auc": round(plain.presence, 4),
         "int8_pck@0.2": round(int8.check.pck, 2),
         "int8_drop": int8.check.drop,
         "int8_presence_auc": int8.check.summary["presence_auc"],
@@ -120,13 +125,13 @@ def _publish(folder, run, model, files, row):
         input="x".join(map(str, model.input_size)),
         limits=next((v for k, v in _LIMITS.items() if row["data"].startswith(k)), ""),
         numbers="".join(f"{k}: {json.dumps(v)}\n" for k, v in row.items()),
-        **{k: row[k] for k in ("network", "data", "recipe")},
+        **{k: row[k] for k in ("network", "data", "recipe", "start")},
     )
     (folder / "card.yaml").write_text(card)
 
 
-def _means(report):
-    return {name: report.mean(name) for name in report.tables}
+def _means(report, suffix=""):
+    return {f"{name}{suffix}": round(report.mean(name), 2) for name in report.tables}
 
 
 if __name__ == "__main__":

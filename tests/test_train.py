@@ -102,6 +102,7 @@ def test_the_saved_network_is_the_average(whole_run):
         raw = arrays["variable0"]
     assert not np.array_equal(raw, saved.get_weights()[0])
     assert saved.notes["recipe"] == "tiny" and saved.notes["steps"] == 12
+    assert saved.notes["start"] == "random weights"
 
 
 NAMES = ("alone", "run")

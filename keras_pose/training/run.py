@@ -233,7 +233,9 @@ class Run:
         state.save(self.state_path, self.task, self.average, position)
 
     def _notes(self, summary):
+        weights = self.recipe.network.get("weights")
         return {
+            "start": Path(weights).name if weights else "random weights",
             "recipe": self.recipe.name, "crop_margin": self.recipe.crop_margin,
             "epochs": self.epoch, "steps": self.done, "batch_size": self.recipe.batch_size,
             "backend": keras.backend.backend(), "devices": self.replicas, "commit": self.commit,
