@@ -90,6 +90,13 @@ def test_the_chance_and_spread_of_turns_move_nothing_else():
         assert plain(one) == plain(dataclasses.replace(crop, zoom=one.zoom))
         chance = draw(Augment(rotate_chance=0.5), 1, 2, i)
         assert chance.degrees in (0.0, one.degrees)
+    halves = Augment(zoom_out=0.5, half_body=0.5, flip=0.5, background=0.5, rotate_chance=0.5)
+    draws = [draw(halves, 0, 0, i) for i in range(2000)]
+    decided = [
+        [d.degrees != 0, d.share > 0, d.half != 0, d.flip, d.places is not None] for d in draws
+    ]
+    together = np.corrcoef(np.array(decided, float).T)
+    assert np.abs(together - np.eye(5)).max() < 0.1  # each decision has its own number
 
 
 def test_color_keeps_mid_grey_when_brightness_is_neutral():

@@ -44,7 +44,10 @@ def test_points_beyond_the_crop_are_drawn_in_its_margin():
 
     shown = np.ptp(margins(), axis=-1) > 100
     assert shown.sum() > 100 and (margins()[~shown] == GREY).all(axis=-1).mean() > 0.95
+    inside = sheet(loader, count=6, columns=3)[4 + 64 : 4 + 320, 4 + 64 : 4 + 320]
     loader.reach = 0.0
+    same = (inside == sheet(loader, count=6, columns=3)[4:260, 4:260]).all(axis=-1)
+    assert same.mean() > 0.99  # but for the end of bones that lead out of it
     assert (margins() == GREY).all(axis=-1).mean() < 0.5  # the crop itself
 
 
