@@ -40,6 +40,33 @@ def test_size_and_start():
     np.testing.assert_allclose(flow.log_prob(POINTS), normal, atol=1e-3)
 
 
+def _net(flow, coupling, which, x):
+    for j in range(3):
+        x = x @ np.asarray(flow.kernels[j])[coupling, which]
+        x = x + np.asarray(flow.biases[j])[coupling, which, 0]
+        x = np.where(x > 0, x, 0.01 * x) if j < 2 else x
+    return np.tanh(x) if which == 0 else x
+
+
+def test_couplings_written_out():
+    """The first moves x by what its nets say of y, the second y by x, and so on."""
+    flow, area = _flow("float64", strength=1.5), 0.0
+    points = POINTS.astype(np.float64)
+    expected = points.copy()
+    for i in range(6):
+        moved = i % 2
+        other = expected.copy()
+        other[:, moved] = 0
+        scale, shift = (_net(flow, i, which, other)[:, moved] for which in (0, 1))
+        expected[:, moved] = (expected[:, moved] - shift) * np.exp(-scale)
+        area -= scale
+    assert (np.abs(expected - points).max(axis=0) > 0.5).all()
+    found, log_area = flow(points)  # TensorFlow keeps the slope in float32
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(log_area, area, rtol=1e-5, atol=1e-6)
+    assert np.abs(area).max() <= 6, "a coupling stretches by a factor of e at most"
+
+
 def test_every_weight_takes_part():
     flow = _flow()
     with tf.GradientTape() as tape:

@@ -253,6 +253,8 @@ def test_a_far_guess_is_pulled_home():
     gradient = _gradients({"coordinates": predicted}, y)["coordinates"]
     assert (gradient[..., 0] > 0).all() and (gradient[..., 1] < 0).all()
     assert (gradient[..., 2:] < 0).all(), "and its scale grows"
+    # by the residual alone: at 5,000 scales, the flow's square would pull 10,000 times as much
+    np.testing.assert_allclose(np.abs(gradient[..., :2]), 1 / 0.0101 / (B * K), rtol=1e-4)
 
 
 def test_a_broken_prediction_is_seen():
