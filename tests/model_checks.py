@@ -101,6 +101,10 @@ class ModelChecks:
     def network(self):
         return self.build()
 
+    def settle(self, network):
+        """Weights as after training, in place."""
+        unsettle(network)
+
     def test_names_and_shapes(self, network):
         assert network.inputs[0].name == "image"
         assert network.inputs[0].shape == (None, *network.input_size, 3)
@@ -134,7 +138,7 @@ class ModelChecks:
         assert seen[-1] < seen[0] - 0.03 * abs(seen[0])  # a likelihood's loss may be negative
 
     def test_a_saved_network_is_the_same_network(self, network, tmp_path):
-        unsettle(network)
+        self.settle(network)
         network.save(tmp_path / "network.keras")
         loaded = models.load(tmp_path / "network.keras")
         assert loaded.skeleton == network.skeleton
@@ -147,7 +151,7 @@ class ModelChecks:
 
     @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
     def test_mixed_precision_gives_float32_predictions_of_the_same_network(self, network, policy):
-        unsettle(network)
+        self.settle(network)
         images = pictures(network)
         expected = run(network, images)
         mixed = network.rebuilt(policy)
@@ -164,7 +168,7 @@ class ModelChecks:
 
     def test_what_training_sees_has_the_same_weights_and_the_same_answers(self, network):
         """Noisy groups come after the network's own answer; they and dropout are off elsewhere."""
-        unsettle(network)
+        self.settle(network)
         learner, images = network.learner(), tf.cast(pictures(network), "float32")
         assert {id(w) for w in learner.weights} == {id(w) for w in network.weights}
         own, again = run(network, images), run(network, images)
@@ -187,7 +191,7 @@ class ModelChecks:
         assert {v.dtype for v in task.criterion.trainable_variables} <= {"float32"}
 
     def test_inference_keeps_one_prediction_and_leaves_out_what_only_training_reads(self, network):
-        unsettle(network)
+        self.settle(network)
         model = network.inference()
         images = pictures(network)
         predictions = run(network, images)
@@ -248,7 +252,7 @@ print(json.dumps([float(loss), float(np.mean(moved))]))
         assert moved > 0.8
 
     def test_float32_tflite_gives_the_same_head_and_key_points(self, network, tmp_path):
-        unsettle(network)
+        self.settle(network)
         images = pictures(network, 4)
         head = run(network, images)[network.prediction]
         path = tmp_path / "heads.tflite"
@@ -266,7 +270,7 @@ print(json.dumps([float(loss), float(np.mean(moved))]))
                 np.testing.assert_allclose(score, scores[i], atol=1e-3)
 
     def test_int8_tflite_stays_close(self, network, tmp_path):
-        unsettle(network)
+        self.settle(network)
         images = pictures(network, 24)
         head = run(network, images)[network.prediction]
         path = tmp_path / "int8.tflite"

@@ -12,11 +12,13 @@ from keras_pose.layers import SineEncoding
 
 QUERIES = ("concatenated", "sum")
 INITIAL = ("coarse", "query")
+_FURTHEST = 10.0
 
 
 def coarse(pooled, count, dense, name="coarse"):
     """The coarse branch: pooled features (B, C) to (B, K, 4), locations and their scales.
 
+    Returns this prediction and the locations (B, K, 2) alone, which is all that inference reads.
     dense: the kind of layer, keras.layers.Dense or DirectionDense. The first guesses lie around the
     middle of the crop, with scales of half of it.
     """
@@ -29,7 +31,7 @@ def coarse(pooled, count, dense, name="coarse"):
         layers.Reshape((count, 2), dtype="float32", name=f"{part.name}s")(part(pooled))
         for part in (location, scale)
     ]
-    return layers.Concatenate(dtype="float32", name=name)(parts)
+    return layers.Concatenate(dtype="float32", name=name)(parts), parts[0]
 
 
 class KeypointEncoder:
@@ -96,14 +98,15 @@ class ClassEmbedding(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_pose")
 class Guess(layers.Layer):
-    """The locations (B, K, 2) of a prediction (B, K, 4), without gradient: the decoder does not
-    teach the coarse branch."""
+    """Locations (B, K, 2) without gradient: the decoder does not teach the coarse branch. Kept
+    within ten crops, since the sine of a phone's library is not a number far from 0, and attention
+    would give it to every key point."""
 
-    def call(self, prediction):
-        return ops.stop_gradient(prediction[..., :2])
+    def call(self, points):
+        return ops.stop_gradient(ops.clip(points, -_FURTHEST, _FURTHEST))
 
     def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], 2)
+        return input_shape
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")

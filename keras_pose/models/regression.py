@@ -24,8 +24,8 @@ def network(builder, image, pooled, values, encoder, decoder, dense, skeleton, a
     """
     outputs = {}
     if arguments["initial"] == "coarse":
-        outputs["coarse"] = coarse(pooled, skeleton.count, dense)
-        reference = Guess(dtype="float32", name="guess")(outputs["coarse"])
+        outputs["coarse"], location = coarse(pooled, skeleton.count, dense)
+        reference = Guess(dtype="float32", name="guess")(location)
     else:
         reference = encoder.references(pooled)
 
