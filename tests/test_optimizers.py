@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 from tiny import TinyPose, batch
 
+from keras_pose import models
 from keras_pose.errors import PoseError
 from keras_pose.task import PoseTask
 from keras_pose.training import optimizers
@@ -123,4 +124,45 @@ def test_a_saved_task_keeps_its_slow_variables(tmp_path):
 
 def test_a_factor_that_would_speed_up_is_refused():
     with pytest.raises(PoseError, match="slow_factor"):
-        optimizers.build(Optimizer(slow_factor=2.0), 10)
+        Optimizer(slow_factor=2.0)
+
+
+TINY = {"skeleton": "lsp14", "input_size": (64, 64), "alpha": 0.35, "channels": 16, "heads": 2}
+
+
+@pytest.mark.parametrize("initial", ["coarse", "query"])
+@pytest.mark.parametrize("builder", ["Poseur", "PoseurMobile"])
+def test_the_default_slows_what_chooses_where_to_look_and_nothing_else(builder, initial):
+    backbone = {"backbone": "mobilenet_v2"} if builder == "Poseur" else {}
+    network = getattr(models, builder)(**TINY, **backbone, initial=initial)
+    slow = {
+        v.path for v in network.trainable_variables if any(n in v.path for n in Optimizer().slow)
+    }
+    layers = [x.name for x in network.layers if x.name.endswith("_sampling_offsets")]
+    assert len(layers) == 3 or (network.arguments["shared"] and len(layers) == 1)
+    if initial == "query":
+        layers.append("encoder_reference_points")
+    assert slow == {f"{name}/{part}" for name in layers for part in ("kernel", "bias")}
+
+
+class Everything(keras.layers.Layer):
+    """A variable of every name that the networks give."""
+
+    def build(self, _):
+        for name in ("classes", "level", "gamma", "beta", "bias", "scale", "kernel"):
+            self.add_weight(name=name, shape=(3,), initializer=keras.initializers.Constant(2.0))
+
+
+@pytest.mark.parametrize("slow", [(), ("encoder", "decoder")])
+def test_embeddings_and_normalisations_are_not_decayed(slow):
+    """Where the loss does not pull, decay alone moves: what holds values of its own stays."""
+    optimizer = optimizers.build(Optimizer(rate=0.1, warmup=0, decay=0.5, slow=slow), 9)
+    moved = []
+    for name in ("encoder_classes", "decoder_level_scale"):
+        layer = Everything(name=name)
+        layer.build(())
+        moved += layer.trainable_variables
+    optimizer.build(moved)
+    optimizer.apply([keras.ops.zeros(3) for _ in moved], moved)
+    changed = {v.path for v in moved if np.asarray(v)[0] != 2.0}
+    assert changed == {"encoder_classes/kernel", "decoder_level_scale/kernel"}

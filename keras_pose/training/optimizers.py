@@ -6,7 +6,8 @@ from keras import ops
 from keras_pose.errors import PoseError
 
 SCHEDULES = ("cosine", "steps", "constant")
-_NOT_DECAYED = ("bias", "gamma", "beta", "scale")
+# of variables: of normalisations, and embeddings, which hold what a key point or a level is
+_NOT_DECAYED = ("bias", "gamma", "beta", "scale", "classes", "level")
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -56,8 +57,8 @@ class Adam(keras.optimizers.Adam):
     """Adam, or AdamW where weight_decay is given, with variables that move more slowly.
 
     slow: a variable whose path contains one of these names has `slow_factor` times the learning
-    rate, for its decay too (Deformable DETR; Poseur section 4.1). Biases and the variables of
-    normalisations do not decay.
+    rate, for its decay too (Deformable DETR; Poseur section 4.1). Biases, the variables of
+    normalisations and embeddings do not decay.
     """
 
     def __init__(self, learning_rate=0.001, slow=(), slow_factor=0.1, **named):
@@ -72,11 +73,11 @@ class Adam(keras.optimizers.Adam):
         slowed = [i for i, v in enumerate(variables) if any(n in v.path for n in self.slow)]
         self._slowed = frozenset(slowed)
         if self.weight_decay is not None:
-            # Keras decays everything at one rate; update_step decays what is slow
-            self.exclude_from_weight_decay([variables[i] for i in slowed], _NOT_DECAYED)
-            self._slowed_decay = frozenset(
-                i for i in slowed if not any(n in variables[i].name for n in _NOT_DECAYED)
-            )
+            # Keras decays everything at one rate; update_step decays what is slow. By variable: by
+            # name, TensorFlow would also find the kernels of a layer that is called "scale"
+            still = [i for i, v in enumerate(variables) if any(n in v.name for n in _NOT_DECAYED)]
+            self._slowed_decay = self._slowed.difference(still)
+            self.exclude_from_weight_decay([variables[i] for i in {*slowed, *still}])
         super().build(variables)
 
     def update_step(self, gradient, variable, learning_rate):
@@ -101,10 +102,6 @@ def build(settings, steps):
     if settings.name not in ("adam", "adamw"):
         raise PoseError(
             'an optimizer "adam" or "adamw"', repr(settings.name), "Choose one of the two."
-        )
-    if not 0 <= settings.slow_factor <= 1:
-        raise PoseError(
-            "a slow_factor of 0 to 1", repr(settings.slow_factor), "Change the recipe or its --set."
         )
     return Adam(
         schedule,
