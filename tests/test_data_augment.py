@@ -113,6 +113,8 @@ def test_color_keeps_mid_grey_when_brightness_is_neutral():
         {"scale": (1.3, 0.7)},
         {"scale": (0.0, 1.0)},
         {"scale": (0.5, 1.0, 2.0)},
+        {"scale": ("a", "b")},
+        {"scale": (0.5, float("inf"))},
         {"flip": 1.5},
         {"background": -0.1},
         {"smallest": 0.0},

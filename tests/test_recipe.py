@@ -1,8 +1,11 @@
 """Recipes load, take typed overrides and refuse what they do not know."""
 
+import inspect
+
 import numpy as np
 import pytest
 
+from keras_pose import backbones, models
 from keras_pose.errors import PoseError
 from keras_pose.training import optimizers, recipe
 from keras_pose.training.recipe import Optimizer
@@ -33,6 +36,49 @@ def test_poseurs_rates_are_those_of_the_paper(backbone):
     epochs = [float(schedule(1000 * e + 500)) for e in (0, 254, 255, 309, 310, 324)]
     assert epochs == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5])
     assert float(schedule(249)) == pytest.approx(5e-4)
+
+
+@pytest.mark.parametrize("name", ["poseur_mobilenetv2_coco", "poseur_r50_coco"])
+def test_poseurs_settings_are_those_of_the_release(name):
+    loaded = recipe.load(name)
+    given, augment = loaded.optimizer, loaded.augment
+    assert (given.name, given.rate, given.decay, given.warmup) == ("adamw", 1e-3, 1e-4, 500)
+    assert (given.schedule, given.factors, given.clip) == ("steps", (0.1, 0.01), 0.0)
+    assert given.boundaries == (255 / 325, 310 / 325) and loaded.epochs == 325
+    assert "sampling_offsets" in given.slow and given.slow_factor == 0.1
+    assert (loaded.batch_size, loaded.crop_margin) == (8 * 32, 1.25)
+    turns = (augment.rotate, augment.rotate_spread, augment.rotate_chance)
+    assert turns == (80.0, 40.0, 0.6)
+    assert augment.scale == (1 / 1.5, 1 / 0.5) and augment.scale_spread == 0.5  # of the crop's size
+    assert (augment.half_body, augment.flip) == (0.3, 0.5)
+
+
+def test_what_coordinates_allow_is_used():
+    loaded = recipe.load("poseur_mobile_lsp")
+    assert loaded.augment.half_body > 0 and loaded.reach > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_network_can_be_built(name):
+    loaded = recipe.load(name)
+    if name == "poseur_r50_coco":  # large: what would be refused, and what its weights ask for
+        levels = inspect.signature(models.Poseur).parameters["levels"].default
+        backbones.check(loaded.network["backbone"], loaded.input_size, levels)
+        assert loaded.network["stride_in"] == "1x1"
+        return
+    skeleton = "coco17" if "coco" in name else "lsp14"
+    network = loaded.build(skeleton, start=False)
+    assert network.input_size == loaded.input_size and network.arguments.get("weights") is None
+
+
+def test_starting_weights_are_read_only_where_a_run_begins(tmp_path):
+    gone = tmp_path / "trunk.npz"
+    settings = [f"network.weights={gone}", "network.frozen_norm=true", "network.alpha=0.35"]
+    loaded = recipe.load("poseur_mobile_lsp", [*settings, "network.input_size=(64, 64)"])
+    with pytest.raises(PoseError, match="trunk"):
+        loaded.build("lsp14")
+    assert loaded.build("lsp14", start=False).arguments["frozen_norm"]
+    assert loaded.network["weights"] == str(gone)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -95,11 +141,41 @@ def test_arguments_of_the_network_have_the_builders_types(text, key, value):
         ("deterministic=1", "a bool"),
         ("reach=-1", "reach of 0 to 1"),
         ("optimizer.slow=offsets", "tuple"),
+        ("optimizer.slow=(1,)", "slow as parts"),
+        ("optimizer.slow=('',)", "slow as parts"),
+        ("optimizer.rate=0", "rate above 0"),
+        ("optimizer.rate=1e999", "rate above 0"),
+        ("optimizer.warmup=-1", "warmup of at least 0"),
+        ("optimizer.final=1.5", "final of at least 0 and at most 1"),
+        ("optimizer.decay=-0.1", "decay"),
+        ("optimizer.clip=-1", "clip"),
+        ("optimizer.slow_factor=0", "slow_factor above 0 and at most 1"),
+        ("optimizer.slow_factor=2", "slow_factor above 0 and at most 1"),
+        ("optimizer.boundaries=(0.5, 2)", "boundaries"),
+        ("optimizer.boundaries=('a',)", "boundaries"),
+        ("optimizer.factors=(-1,)", "factors"),
+        ("augment.scale=('a', 'b')", "scale"),
     ],
 )
 def test_ill_typed_arguments_of_the_network_are_refused(override, hint):
     with pytest.raises(PoseError, match=hint):
         recipe.load("poseur_mobile_lsp", [override])
+
+
+@pytest.mark.parametrize("size", [(128, "a"), (0, 128), (-32, 64), (64.0, 64), (64,), (64, 64, 64)])
+def test_sides_that_are_none_are_refused(size):
+    loaded = recipe.load("poseur_mobile_lsp", [f"network.input_size={size}"])
+    with pytest.raises(PoseError, match="two whole numbers"):
+        assert loaded.input_size
+
+
+def test_boundaries_and_factors_can_be_set_one_after_the_other():
+    given = ["schedule=steps", "boundaries=(0.5,)", "factors=(0.1,)"]
+    loaded = recipe.load("repose_lite_lsp", [f"optimizer.{text}" for text in given])
+    assert optimizers.build(loaded.optimizer, 10)
+    alone = recipe.load("repose_lite_lsp", [f"optimizer.{given[1]}"])
+    with pytest.raises(PoseError, match="as many boundaries as factors"):
+        optimizers.build(alone.optimizer, 10)
 
 
 @pytest.mark.parametrize(

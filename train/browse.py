@@ -29,6 +29,8 @@ def main(arguments=None):
 
     recipe = recipes.load(options.recipe, options.overrides)
     reader = open_reader(options.data or recipe.data, options.split)
+    if recipe.reach:
+        recipe.build(reader.skeleton, start=False)  # refuses it where training does
     loader = Loader(
         reader,
         recipe.input_size,

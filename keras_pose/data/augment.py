@@ -45,7 +45,8 @@ class Augment:
     background: float = 0.0
 
     def __post_init__(self):
-        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
+        numbers = len(self.scale) == 2 and all(isinstance(s, int | float) for s in self.scale)
+        if not numbers or not 0 < self.scale[0] <= self.scale[1] < math.inf:
             raise PoseError(
                 "scale as (smallest, largest) zoom, both positive", str(self.scale), "Swap them?"
             )

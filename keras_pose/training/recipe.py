@@ -18,6 +18,12 @@ from keras_pose.errors import PoseError
 FOLDER = Path(__file__).resolve().parents[2] / "train" / "recipes"
 
 _POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
+# of Optimizer's numbers, of each where there are several
+_LIMITS = {
+    "rate": (0, math.inf), "warmup": (0, math.inf), "final": (0, 1), "boundaries": (0, 1),
+    "factors": (0, math.inf), "decay": (0, math.inf), "clip": (0, math.inf), "slow_factor": (0, 1),
+}  # fmt: skip
+_POSITIVE = ("rate", "slow_factor")
 _RANGES = [
     (("epochs", "batch_size", "ema_every", "save_every", "workers"), 1, math.inf),
     (("samples", "validate", "seed"), 0, math.inf),
@@ -33,8 +39,9 @@ class Optimizer:
     name: "adam" or "adamw"; rate: peak learning rate; warmup: steps of linear rise to it;
     schedule: "cosine" (to `final` times the rate), "steps" or "constant"; boundaries and factors:
     for "steps", fractions of the run at which the rate becomes the peak times the factor;
-    decay: AdamW's weight decay (kernels only); clip: largest global norm of a gradient, 0 for none;
-    slow: variables with one of these names in their path move at `slow_factor` times the rate.
+    decay: AdamW's weight decay, of kernels alone; clip: largest global norm of a gradient, 0 for
+    none; slow: variables with one of these names in their path move at `slow_factor` times the
+    rate, by default those that the paper of Poseur names (section 4.1).
     """
 
     name: str = "adamw"
@@ -46,8 +53,26 @@ class Optimizer:
     factors: tuple = ()
     decay: float = 1e-4
     clip: float = 1.0
-    slow: tuple = ("sampling_offsets",)
+    slow: tuple = ("sampling_offsets", "reference_points")
     slow_factor: float = 0.1
+
+    def __post_init__(self):
+        for name, (low, high) in _LIMITS.items():
+            given = getattr(self, name)
+            for value in given if isinstance(given, tuple) else (given,):
+                number = isinstance(value, int | float) and low <= value <= high
+                if not number or value == math.inf or (name in _POSITIVE and value == 0):
+                    least = "above 0" if name in _POSITIVE else f"of at least {low}"
+                    most = f" and at most {high}" if high < math.inf else ""
+                    raise PoseError(
+                        f"{name} {least}{most}", repr(given), "Change the recipe or its --set."
+                    )
+        if not all(isinstance(part, str) and part for part in self.slow):
+            raise PoseError(
+                "slow as parts of variables' names",
+                repr(self.slow),
+                "Write ('sampling_offsets',), or () for none.",
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,13 +129,28 @@ class Recipe:
         """(H, W), from the builder's arguments or its own default."""
         default = inspect.signature(_builder(self.builder)).parameters["input_size"].default
         size = self.network.get("input_size", default)
-        if not isinstance(size, list | tuple) or len(size) != 2:
-            raise PoseError("input_size as (height, width)", repr(size), "Write (128, 128).")
-        return tuple(size)
+        from keras_pose.models.network import sides
 
-    def build(self, skeleton):
-        """The recipe's network for a skeleton, under the current dtype policy."""
-        return _builder(self.builder)(skeleton=skeleton, **self.network)
+        return sides(size)
+
+    def build(self, skeleton, start=True):
+        """The recipe's network for a skeleton, under the current dtype policy.
+
+        start: with the weights that the recipe begins with, which are read from their file.
+        Raises PoseError for what the builder refuses, and for a `reach` beyond heatmaps.
+        """
+        arguments = self.network
+        if not start and "weights" in arguments:
+            arguments = {**arguments, "weights": None}
+        network = _builder(self.builder)(skeleton=skeleton, **arguments)
+        # maps end where the crop does: a point beyond would be taught as one that is not there
+        if self.reach and network.codec.head == "heatmaps":
+            raise PoseError(
+                "reach 0 for a network that predicts heatmaps",
+                f"reach={self.reach} with {self.builder}",
+                "Write --set reach=0, or take a network that predicts coordinates.",
+            )
+        return network
 
     def smoke(self) -> "Recipe":
         """The same code path in two minutes: few samples, two epochs, small batches."""

@@ -19,6 +19,7 @@ from keras_pose.task import PoseTask
 from keras_pose.training import evaluate, optimizers, state, strategy
 from keras_pose.training.ema import Average
 from keras_pose.training.history import History
+from keras_pose.training.recipe import Recipe
 
 METRIC = "pck@0.2"  # chooses best.keras
 
@@ -29,8 +30,8 @@ def train(recipe, data, out, resume=False, progress=True):
     recipe: training.recipe.Recipe; data: anything data.open_reader takes; out: folder for the
     run's files. Returns the path of best.keras: the inference network with averaged weights.
     Raises PoseError when `out` holds a run and `resume` is off, when it holds none and it is on,
-    when the recipe or the number of persons differs from what the run began with, when a network
-    of heatmaps is to reach beyond them, or when the loss is no longer finite.
+    when the recipe or the number of persons differs from what the run began with, when the recipe
+    cannot be built, or when the loss is no longer finite.
     """
     run = Run(recipe, data, Path(out), resume, progress)
     try:
@@ -61,7 +62,7 @@ class Run:
                 "Resume with the same --data, or choose a new --out.",
             )
         self.commit = _commit()  # the code that runs, whatever is committed meanwhile
-        self.task, self.replicas = self._build()
+        self.task, self.replicas = self._build(start=not resume)
         self.network = self.task.network
         self.average = Average(self.network, recipe.ema, recipe.ema_every)
         self.averaged = self.network.rebuilt("float32")
@@ -99,11 +100,10 @@ class Run:
     def _position(self, resume):
         if resume:
             position = state.read_position(self.state_path)
-            if position["recipe"] != _plain(self.recipe.to_dict()):
-                changed = [
-                    k for k, v in _plain(self.recipe.to_dict()).items()
-                    if position["recipe"].get(k) != v
-                ]  # fmt: skip
+            began = _filled(position["recipe"], _plain(Recipe("", {}).to_dict()))
+            given = _plain(self.recipe.to_dict())
+            changed = [k for k in began | given if began.get(k) != given.get(k)]
+            if changed:
                 raise PoseError(
                     "the recipe that the run began with",
                     f"other values for {changed}",
@@ -119,17 +119,19 @@ class Run:
         self.out.mkdir(parents=True, exist_ok=True)
         return {"epoch": 0, "step": 0, "best": None, "seconds": 0.0, "history": []}
 
-    def _build(self):
-        """The compiled task, under the recipe's precision and on all of the host's devices."""
+    def _build(self, start):
+        """The compiled task, under the recipe's precision and on all of the host's devices.
+
+        start: with the weights that the recipe begins with; those of a state replace them.
+        """
         scope, replicas = strategy.choose()
         before = keras.config.dtype_policy()
         with scope:
             keras.config.set_dtype_policy(self.recipe.precision)
             try:
-                network = self.recipe.build(self.train_reader.skeleton)
+                network = self.recipe.build(self.train_reader.skeleton, start)
             finally:
                 keras.config.set_dtype_policy(before)
-            _check_reach(self.recipe, network)
             task = PoseTask(network, replicas)
             steps = self.recipe.epochs * self.loader.steps
             optimizer = optimizers.build(self.recipe.optimizer, steps)
@@ -235,7 +237,7 @@ class Run:
     def _notes(self, summary):
         weights = self.recipe.network.get("weights")
         return {
-            "start": Path(weights).name if weights else "random weights",
+            "start": "/".join(Path(weights).parts[-2:]) if weights else "random weights",
             "recipe": self.recipe.name, "crop_margin": self.recipe.crop_margin,
             "epochs": self.epoch, "steps": self.done, "batch_size": self.recipe.batch_size,
             "backend": keras.backend.backend(), "devices": self.replicas, "commit": self.commit,
@@ -263,16 +265,6 @@ class _Follow(keras.callbacks.Callback):
         self.run.after_step(logs)
 
 
-def _check_reach(recipe, network):
-    """Maps end where the crop does: a key point beyond would be taught as one that is not there."""
-    if recipe.reach and network.codec.head == "heatmaps":
-        raise PoseError(
-            "reach 0 for a network that predicts heatmaps",
-            f"reach={recipe.reach} with {recipe.builder}",
-            "Write --set reach=0, or take a network that predicts coordinates.",
-        )
-
-
 def _batches(loader, epoch, start, workers):
     if keras.backend.backend() == "tensorflow":
         from keras_pose.data import tfdata
@@ -295,6 +287,15 @@ def _plain(value):
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _filled(stored, defaults):
+    """A stored recipe with today's defaults for what did not exist when it was stored."""
+    nested = {
+        k: _filled(v, defaults[k]) if isinstance(defaults.get(k), dict) else v
+        for k, v in stored.items()
+    }
+    return defaults | nested
 
 
 def _commit():

@@ -1,15 +1,23 @@
-"""Poseur with MobileNetV2 as released (section 4.1), on COCO key points, from ImageNet weights.
+"""Poseur with MobileNetV2 (section 4.1) on COCO key points, from ImageNet weights.
 
 python train/train.py poseur_mobilenetv2_coco --data DIR
 
 190,000 steps of 256 persons: days on one GPU. Neither time nor result was measured here. The paper
 gives 71.9 AP on val2017 (Table 2a, with 5 decoder layers: `--set network.decoder_layers=5`; the
-release has 6), with the boxes of a detector and a flip test (`--flip weighted`).
+release has 6), with the boxes of a detector and a flip test (`--fusion weighted`). That is the
+paper's figure: train/evaluate.py scores PCK, no command here gives COCO's AP yet.
 
-Two things are not in the release: persons seen small and crops without anyone, a twentieth each, so
-that scores say whether there is somebody (`--set augment.zoom_out=0 --set augment.background=0` to
-do without), and averaged weights. ImageNet weights are downloaded by Keras; without a network, give
-their file: `--set network.weights=FILE.h5`. A machine without float16 is quicker with
+Data and schedule as released; departures:
+- BatchNormalization's statistics are each replica's own (the release synchronises them)
+- residual "laplace" (`--set network.residual=released` for the release's), and the score without
+  the release's factor 0.7
+- sampling offsets start from zero weights; biases, normalisation and embeddings are not decayed
+- persons seen small and crops without anyone, a twentieth each, so that scores say whether there is
+  somebody (`--set augment.zoom_out=0 --set augment.background=0` to do without)
+- averaged weights; the preprocessing that Keras' weights expect
+
+ImageNet weights are downloaded by Keras; without a network, give their file:
+`--set network.weights=FILE.h5`. A machine without float16 is quicker with
 `--set precision=float32`.
 """
 
@@ -42,7 +50,7 @@ recipe = Recipe(
         factors=(0.1, 0.01),
         decay=1e-4,
         clip=0.0,
-        slow=("sampling_offsets",),
+        slow=("sampling_offsets", "reference_points"),
         slow_factor=0.1,
     ),
     epochs=325,
