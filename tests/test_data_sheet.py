@@ -7,6 +7,7 @@ from conftest import ROOT
 from dots import DotsReader, write
 
 from keras_pose.data import Augment, Loader
+from keras_pose.data import sheet as sheets
 from keras_pose.data.sheet import inputs, sheet
 from keras_pose.runtime.crop import GREY
 
@@ -57,6 +58,24 @@ def test_the_margin_moves_no_point_within_the_crop():
     assert np.array_equal(reaching[68:324, 68:324], plain[4:260, 4:260])
 
 
+def test_tiles_have_one_shape_whether_somebody_is_there_or_not(monkeypatch):
+    tiles = []
+    monkeypatch.setattr(sheets, "contact_sheet", lambda given, *_: tiles.extend(given))
+    wide = DotsReader(16, size=(400, 1200), region=(300, 340))  # there is room without anyone
+    loader = Loader(wide, (128, 96), 8, Augment(background=0.5, color=0.0), reach=0.25)
+    sheet(loader, count=16)
+    assert {tile.shape for tile in tiles} == {(256 + 2 * 64, 192 + 2 * 48, 3)}
+    framed = [(tile[64] == (255, 0, 0)).all(axis=-1).sum() > 10 for tile in tiles]
+    assert 0 < sum(framed) < len(tiles)
+    for tile, nobody in zip(tiles, framed, strict=True):
+        white = (tile == 255).all(axis=-1)
+        across, along = white[63, 47:241], white[63:321, 47]
+        assert min(across.mean(), along.mean()) > (0.99 if nobody else 0.8)  # bones lie over it
+        if nobody:
+            assert (tile[:63] == GREY).all() and (tile[:, :47] == GREY).all()
+            assert (tile[64, 48:240] == (255, 0, 0)).all()
+
+
 def test_browse_writes_a_sheet_and_refuses_in_three_lines(tmp_path, capsys):
     import browse
 
@@ -68,7 +87,11 @@ def test_browse_writes_a_sheet_and_refuses_in_three_lines(tmp_path, capsys):
     small = cv2.imread(str(out))
     browse.main([*arguments, "--out", str(out)])
     assert not np.array_equal(small, cv2.imread(str(out)))
-    for wrong in (["--set", "augment.zoomout=1"], ["--out", str(tmp_path / "sheet.unknown")]):
+    for wrong in (
+        ["--set", "augment.zoomout=1"],
+        ["--set", "reach=0.25"],  # training would refuse it too
+        ["--out", str(tmp_path / "sheet.unknown")],
+    ):
         with pytest.raises(SystemExit) as stop:
             browse.main([*arguments, *wrong])
         assert stop.value.code == 2

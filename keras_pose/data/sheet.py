@@ -12,6 +12,7 @@ from keras_pose.runtime.crop import GREY
 from keras_pose.runtime.drawing import contact_sheet, draw
 
 _TILE = 256  # least height of one picture on the sheet
+_OUTLINE = (255, 255, 255)
 
 
 def inputs(x, size) -> np.ndarray:
@@ -33,8 +34,9 @@ def inputs(x, size) -> np.ndarray:
 def sheet(loader: Loader, count: int = 24, columns: int = 6, epoch: int = 0) -> np.ndarray:
     """The first `count` samples of an epoch, augmented, with key points and bones drawn.
 
-    Only points that count in the loss are drawn; where some beyond the crop do, it has a grey
-    margin that they lie in. Crops without anyone have a red frame. Returns RGB uint8.
+    Only points that count in the loss are drawn; where some beyond the crop do, it has a thin
+    outline and a grey margin that they lie in. Crops without anyone have a red frame.
+    Returns RGB uint8.
     """
     tiles = []
     for step in range(loader.steps):
@@ -51,13 +53,13 @@ def _tile(picture, y, loader):
     factor = max(1, -(-_TILE // picture.shape[0]))
     picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
     if not y["person"]:
-        return cv2.rectangle(picture, (0, 0), picture.shape[1::-1], (255, 0, 0), 6)
+        picture = cv2.rectangle(picture, (0, 0), picture.shape[1::-1], (255, 0, 0), 6)
     points = geometry.denormalise(y["keypoints"], picture.shape[:2])
-    margin = [math.ceil(loader.reach * side) for side in picture.shape[:2]]
-    if any(margin):
-        high, wide = margin
-        picture = cv2.copyMakeBorder(
-            picture, high, high, wide, wide, cv2.BORDER_CONSTANT, value=GREY
-        )
+    if loader.reach:
+        high, wide = (math.ceil(loader.reach * side) for side in picture.shape[:2])
+        for margin, color in (((1, 1, 1, 1), _OUTLINE), ((high - 1,) * 2 + (wide - 1,) * 2, GREY)):
+            picture = cv2.copyMakeBorder(picture, *margin, cv2.BORDER_CONSTANT, value=color)
         points = points + np.array([wide, high], np.float32)
+    if not y["person"]:
+        return picture
     return draw(picture, Pose(points, y["visible"]), loader.reader.skeleton, threshold=0.5)
