@@ -16,7 +16,7 @@ import tiny
 import train_worker
 from conftest import ROOT
 
-from keras_pose import geometry
+from keras_pose import geometry, models
 from keras_pose.errors import PoseError
 from keras_pose.models import network
 from keras_pose.training import evaluate, run, state
@@ -146,6 +146,63 @@ def test_resume_and_new_runs_do_not_mix(data, whole_run, tmp_path):
         run.train(recipe, data / "val", out, resume=True)
 
 
+def _stopped(recipe, data, out):
+    """A run that ends after its first epoch, as one that was killed."""
+    job = run.Run(recipe, data, out, False, False)
+    job.average.update(1)
+    job.epoch = 1
+    job._save(0.0)
+    return job
+
+
+def _started(input_size=(16, 16), weights=None, **arguments):
+    made = tiny.TinyPose(input_size=input_size, **arguments)
+    if weights:
+        made.set_weights(network.load(weights).get_weights())
+    return made
+
+
+def test_a_resumed_run_does_not_need_the_weights_that_it_began_with(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "StartedPose", _started, raising=False)
+    tiny.TinyPose("lsp14").save(tmp_path / "begin.keras")
+    recipe = dataclasses.replace(
+        train_worker.recipe(), builder="StartedPose",
+        network={"weights": str(tmp_path / "begin.keras")},
+    )  # fmt: skip
+    begun = _stopped(recipe, data, tmp_path / "run")
+    np.testing.assert_array_equal(
+        begun.network.get_weights()[0],
+        network.load(tmp_path / "begin.keras").get_weights()[0],
+    )
+    (tmp_path / "begin.keras").unlink()
+    job = run.Run(recipe, data, tmp_path / "run", True, False)
+    for one, two in zip(begun.network.get_weights(), job.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    job.go()
+    assert network.load(tmp_path / "run/best.keras").notes["start"].endswith("begin.keras")
+    other = dataclasses.replace(recipe, network={"weights": None})
+    with pytest.raises(PoseError, match="network"):
+        run.Run(other, data, tmp_path / "run", True, False)
+
+
+def test_a_run_from_before_a_setting_existed_can_be_resumed(data, tmp_path):
+    _stopped(train_worker.recipe(), data, tmp_path)
+    with np.load(tmp_path / "last.state") as arrays:
+        kept = dict(arrays)
+    position = json.loads(str(kept["position"]))
+    del position["recipe"]["reach"], position["recipe"]["optimizer"]["slow"]
+    kept["position"] = np.array(json.dumps(position))
+    with open(tmp_path / "last.state", "wb") as file:
+        np.savez(file, **kept)
+    assert run.Run(train_worker.recipe(), data, tmp_path, True, False).epoch == 1
+    optimizer = dataclasses.replace(train_worker.recipe().optimizer, slow=("conv",))
+    with pytest.raises(PoseError, match="optimizer"):
+        run.Run(
+            dataclasses.replace(train_worker.recipe(), optimizer=optimizer),
+            data, tmp_path, True, False,
+        )  # fmt: skip
+
+
 def test_only_coordinates_reach_beyond_the_crop(data, tmp_path):
     reaching = dataclasses.replace(train_worker.recipe(), reach=0.25)
     with pytest.raises(PoseError, match="with TinyPose"):
@@ -249,14 +306,23 @@ def saved(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "given, fusion", [([], ""), (["--flip"], "agreeing"), (["--flip", "mean"], "mean")]
+    "given, fusion",
+    [
+        ([], ""),
+        (["--flip"], "agreeing"),
+        (["--flip", "--fusion", "mean"], "mean"),
+        (["--fusion", "weighted"], "weighted"),
+    ],
 )
-def test_the_script_scores_what_it_is_asked_for(saved, data, tmp_path, monkeypatch, given, fusion):
+def test_the_script_scores_what_it_is_asked_for(
+    saved, data, tmp_path, monkeypatch, capsys, given, fusion
+):
     script = runpy.run_path(str(ROOT / "train" / "evaluate.py"))["main"]
     out = tmp_path / "report.json"
-    arguments = [saved, "--data", data, *given, "--output", "coarse", "--json", out]
+    arguments = [*given, saved, "--data", data, "--output", "coarse", "--json", out]
     monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, arguments)])
     script()
+    assert f"output: coarse, flip test: {fusion or 'none'}\n" in capsys.readouterr().out
     report = json.loads(out.read_text())
     assert (report["flip"], report["output"], report["persons"]) == (fusion, "coarse", 6)
 

@@ -1,6 +1,6 @@
 """Scores a trained network or a .tflite on labelled pictures.
 
-python train/evaluate.py MODEL(.keras|.tflite) --data DIR [--flip [FUSION]] [--json FILE]
+python train/evaluate.py MODEL(.keras|.tflite) --data DIR [--flip] [--json FILE]
 python train/evaluate.py MODEL.keras --data DIR --output coarse
 """
 
@@ -20,10 +20,10 @@ def main():
     parser.add_argument("--data", required=True, help="folder of labelled pictures, or figures")
     parser.add_argument("--split", default="val", choices=("train", "val"))
     parser.add_argument("--limit", type=int, default=0, help="at most so many persons")
+    parser.add_argument("--flip", action="store_true", help="look at mirror images too")
     parser.add_argument(
-        "--flip", nargs="?", const="agreeing", default="", choices=sorted(FUSIONS),
-        help="look at mirror images too, and fuse the two answers (by default where they agree)",
-    )  # fmt: skip
+        "--fusion", choices=sorted(FUSIONS), help="how --flip fuses the two answers (agreeing)"
+    )
     parser.add_argument(
         "--output", default="", metavar="NAME", help="an intermediate prediction of a .keras"
     )
@@ -36,10 +36,10 @@ def main():
     predict, skeleton, size, margin = evaluate.open_model(arguments.model, arguments.output)
     reader = open_reader(arguments.data, arguments.split)
     evaluate.check_skeleton(skeleton, reader.skeleton, arguments.model)
+    fusion = arguments.fusion or ("agreeing" if arguments.flip else "")
     report = evaluate.evaluate(
-        predict, reader, size, margin, arguments.limit, arguments.flip, presence=True,
-        progress=True,
-    )  # fmt: skip
+        predict, reader, size, margin, arguments.limit, fusion, presence=True, progress=True
+    )
     report.output = arguments.output
     print(report.table())
     if reader.skips.count:

@@ -128,9 +128,10 @@ class Report:
         return json.dumps({**about, **counts, **self.summary(), "tables": tables}, indent=1)
 
     def table(self) -> str:
-        """Text: one row per joint, one column per metric."""
+        """Text: what was scored, then one row per joint, one column per metric."""
         names = list(self.tables)
-        lines = [f"{'':16}" + "".join(f"{n:>12}" for n in names)]
+        lines = [f"output: {self.output or 'the last'}, flip test: {self.flip or 'none'}"]
+        lines.append(f"{'':16}" + "".join(f"{n:>12}" for n in names))
         for row in self.tables[names[0]]:
             cells = "".join(f"{self.tables[n][row]:12.1f}" for n in names)
             lines.append(f"{row:16}{cells}")
