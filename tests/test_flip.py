@@ -78,6 +78,21 @@ def test_agreeing_averages_what_agrees_and_else_takes_the_better(x, first, secon
     assert score == pytest.approx((first + second) / 2)
 
 
+@pytest.mark.parametrize("size", [(48, 32), (32, 48)])
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("apart, share", [(4.75, 0.75), (4.85, 1.0)])
+def test_answers_agree_within_a_tenth_of_the_larger_side(size, axis, apart, share):
+    first = np.full((1, 14, 2), 8.0, np.float32)
+    second = first.copy()
+    second[..., axis] += apart
+    second[..., 0] = size[1] - 1 - second[..., 0]  # as the mirror image shows it
+    scores = [np.full((1, 14), s, np.float32) for s in (0.75, 0.25)]
+    predict = answers((first, scores[0]), (second, scores[1]))
+    points, _ = flipping(predict, LSP14)(np.zeros((1, *size, 3), np.uint8))
+    assert np.allclose(points[..., axis], 8 + (1 - share) * apart, atol=1e-4)
+    assert np.allclose(points[..., 1 - axis], 8, atol=1e-4)
+
+
 @pytest.mark.parametrize("first, second", [(0.9, 0.1), (0.0, 0.0), (0.2, 0.2)])
 def test_the_mean_does_not_look_at_scores(first, second):
     (found, _), score = told(10.0, first, 1.0, second, "mean")
