@@ -2,7 +2,8 @@
 
 python benchmarks/record.py runs/NAME --data DIR --device "two CPU cores, TensorFlow" [--zoo NAME]
 
---zoo also copies the network and its fp32 and int8 files to zoo/NAME, with a model card.
+--zoo also copies the network and its fp32 and int8 files to zoo/NAME, with a model card; what is
+larger than 4 MiB stays in the run.
 """
 
 import argparse
@@ -31,10 +32,11 @@ licence: Apache-2.0 (code and weights)
 limits: >-
   One person per crop. {limits}
 {numbers}"""
+_LARGEST = 4 << 20  # bytes of a file that belongs into a repository
 _LIMITS = {
     "figures": "Trained on rendered figures alone: expect little on photographs.",
-    "lspet": "Trained for minutes on 8,989 sports photographs, which are for research use and are "
-    "not part of the project; a first result, not a finished product.",
+    "lspet": "Trained on 8,989 sports photographs, which are for research use and are not part of "
+    "the project; a first result of {minutes} minutes, not a finished product.",
 }
 
 
@@ -75,7 +77,8 @@ def main():
         for precision in ("fp32", "int8")
     }  # fmt: skip
     int8 = files["int8"]
-    log = list(csv.DictReader((run / "log.csv").read_text().splitlines()))
+    log = csv.DictReader((run / "log.csv").read_text().splitlines())
+    seconds = next(float(x["seconds"]) for x in log if int(x["step"]) == model.notes["steps"])
     row = {
         "date": datetime.date.today().isoformat(),
         "recipe": model.notes["recipe"],
@@ -83,7 +86,7 @@ def main():
         "parameters": model.count_params(),
         "steps": model.notes["steps"],
         "batch_size": model.notes["batch_size"],
-        "minutes": round(float(log[-1]["seconds"]) / 60, 1),  # of fitting, without validation
+        "minutes": round(seconds / 60, 1),  # of fitting up to the best epoch, without validation
         "device": given.device,
         "commit": model.notes["commit"],
         "data": "/".join(Path(given.data).parts[-1:]),
@@ -116,14 +119,16 @@ def _append(row):
 
 def _publish(folder, run, model, files, row):
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(run / "best.keras", folder / f"{folder.name}.keras")
-    for precision, exported in files.items():
-        shutil.copy(exported.path, folder / f"{folder.name}_{precision}.tflite")
+    published = {f"{folder.name}.keras": run / "best.keras"}
+    published |= {f"{folder.name}_{p}.tflite": made.path for p, made in files.items()}
+    for name, path in published.items():
+        if path.stat().st_size <= _LARGEST:
+            shutil.copy(path, folder / name)
     card = _CARD.format(
         name=folder.name,
         skeleton=model.skeleton.name,
         input="x".join(map(str, model.input_size)),
-        limits=next((v for k, v in _LIMITS.items() if row["data"].startswith(k)), ""),
+        limits=next((v for k, v in _LIMITS.items() if row["data"].startswith(k)), "").format(**row),
         numbers="".join(f"{k}: {json.dumps(v)}\n" for k, v in row.items()),
         **{k: row[k] for k in ("network", "data", "recipe", "start")},
     )

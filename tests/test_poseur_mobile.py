@@ -13,6 +13,7 @@ from keras_pose.data import open_reader
 from keras_pose.data.augment import Augment
 from keras_pose.data.batches import Loader
 from keras_pose.data.subset import Subset
+from keras_pose.errors import PoseError
 from keras_pose.export import graph, report
 from keras_pose.metadata import strip
 from keras_pose.models import PoseurMobile
@@ -34,6 +35,7 @@ TINY = {
     "feed_forward": 8,
 }
 SHAPE = (3, 4)
+EMPTY = np.zeros((64, 64, 3), np.uint8)
 FAR = (-1e30, -1e9, -50.0, -0.3, 1.4, 50.0, 1e9, 1e30)
 
 
@@ -107,11 +109,13 @@ def _far(values):
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_extreme_coordinates_stay_inside_the_table(precision, tmp_path):
+    """Guesses far away, and offsets as large as numbers are, in the file that is run."""
     network = _far(FAR)
-    images = pictures(network, 4)
+    offsets = network.get_layer("layers_sampling_offsets").bias
+    offsets.assign(np.resize([1e9, -1e9, 1e30, -1e30, 3.0], offsets.shape))
     path = tmp_path / "far.tflite"
-    path.write_bytes(export.to_tflite(network, precision, calibration=images))
-    for image in images:
+    path.write_bytes(export.to_tflite(network, precision, calibration=pictures(network, 4)))
+    for image in [*pictures(network, 2, seed=1), *np.uint8([0, 255])[:, None, None, None] + EMPTY]:
         points, scores = PoseEstimator(path).predict_patch(image)
         assert np.isfinite(points).all() and np.isfinite(scores).all()
 
@@ -141,6 +145,22 @@ def test_points_beyond_the_border_survive_export(precision, tmp_path):
     for image, points in zip(images, expected, strict=True):
         found, _ = PoseEstimator(path).predict_patch(image)
         np.testing.assert_allclose(found, points, atol=0.05)
+
+
+def test_weights_of_other_heads_are_refused(tmp_path):
+    """Of 2 heads with 2 points each, every weight has the shape that 4 with 1 have."""
+    _tiny().save(tmp_path / "trained.keras")
+    with pytest.raises(PoseError, match="heads=2"):
+        _tiny(heads=4, points=1, weights=str(tmp_path / "trained.keras"))
+
+
+def test_weights_of_another_skeleton_are_refused(tmp_path):
+    _tiny().save(tmp_path / "trained.keras")
+    with pytest.raises(PoseError, match="14 key points") as refusal:
+        _tiny(skeleton="lsp14", weights=str(tmp_path / "trained.keras"))
+    assert "the 3 of arm" in refusal.value.received
+    twin = _tiny(noise_groups=0, weights=str(tmp_path / "trained.keras"))
+    assert twin.arguments["weights"] is None
 
 
 def test_weights_are_shared_but_not_the_statistics():

@@ -72,37 +72,34 @@ class Sampling(keras.layers.Layer):
 
     def call(self, inputs):
         offsets, logits, reference, values = inputs
-        queries, samples = offsets.shape[1], len(self._rows)
-        # a pixel's centre lies at its index, the map begins _BEFORE cells into its border
-        offsets = ops.reshape(offsets + (_BEFORE - 0.5), (-1, queries, 2, samples))
-        place = ops.expand_dims(reference, -1) * self._extent + offsets
+        queries, samples, each = offsets.shape[1], len(self._rows), len(self._rows) // self.heads
+        # B and Q as one axis from here on: no tensor has more than four, as phone GPUs want it.
+        # A pixel's centre lies at its index, the map begins _BEFORE cells into its border
+        offsets = ops.reshape(offsets + (_BEFORE - 0.5), (-1, 2, samples))
+        place = ops.reshape(reference, (-1, 2, 1)) * self._extent + offsets
         place = ops.minimum(ops.maximum(place, 0.0), self._last)
         cell = ops.floor(place)
-        index = ops.expand_dims(ops.sum(cell * self._steps, axis=2), -1) + self._rows
-        found = ops.reshape(
-            self._take(values, index), (-1, samples // self.heads * 4, values.shape[-1])
-        )
-        weights = self._weights(place - cell, logits)
-        mixed = ops.matmul(weights, found)
+        index = ops.expand_dims(ops.sum(cell * self._steps, axis=1), -1) + self._rows
+        found = ops.reshape(self._take(values, index), (-1, each * 4, values.shape[-1]))
+        mixed = ops.matmul(self._weights(place - cell, logits), found)
         return ops.reshape(mixed, (-1, queries, self.heads, values.shape[-1]))
 
     def _take(self, values, index):
-        """Rows of the table: index (B, Q, H L S, 4) float, exact below 2^24."""
-        index = ops.cast(index, "int32")
-        batch, rows = values.shape[0], values.shape[1]
+        """Rows of the table, (B Q H L S 4, C). index: (B Q, H L S, 4) float, exact below 2^24."""
+        batch, rows, channels = values.shape
         # the last step before the gather: what is not a number becomes an existing row too
-        index = ops.minimum(ops.maximum(index, 0), rows - 1)
+        index = ops.minimum(ops.maximum(ops.cast(index, "int32"), 0), rows - 1)
         if batch != 1:
-            start = ops.arange(ops.shape(values)[0], dtype="int32") * rows
-            index = index + ops.reshape(start, (-1, 1, 1, 1))
-        return ops.take(ops.reshape(values, (-1, values.shape[-1])), index, axis=0)
+            pictures = ops.shape(values)[0]
+            start = ops.expand_dims(ops.arange(pictures, dtype="int32") * rows, -1)
+            index = ops.reshape(index, (pictures, -1)) + start
+        return ops.take(ops.reshape(values, (-1, channels)), ops.reshape(index, (-1,)), axis=0)
 
     def _weights(self, fraction, logits):
-        """Bilinear times attention weights, (B Q H, 1, L S 4); fraction: (B, Q, 2, H L S)."""
+        """Bilinear times attention weights, (B Q H, 1, L S 4); fraction: (B Q, 2, H L S)."""
         near = ops.stack([1.0 - fraction, fraction], axis=-1)
-        across, down = near[:, :, 0], near[:, :, 1]
-        corners = ops.expand_dims(down, -1) * ops.expand_dims(across, -2)
-        each = fraction.shape[3] // self.heads
+        corners = ops.expand_dims(near[:, 1], -1) * ops.expand_dims(near[:, 0], -2)
+        each = fraction.shape[-1] // self.heads
         attention = ops.softmax(ops.reshape(logits, (-1, each)), axis=-1)
         corners = ops.reshape(corners, (-1, each, 4)) * ops.expand_dims(attention, -1)
         return ops.reshape(corners, (-1, 1, each * 4))

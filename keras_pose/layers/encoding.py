@@ -37,9 +37,8 @@ class GridEncoding(keras.layers.Layer):
     that tells the map's level from the others."""
 
     def build(self, input_shape):
-        self.level = self.add_weight(
-            name="level", shape=input_shape[-1:], initializer=keras.initializers.RandomNormal(1.0)
-        )
+        start = keras.initializers.RandomNormal(stddev=1.0)
+        self.level = self.add_weight(name="level", shape=input_shape[-1:], initializer=start)
         self.grid = grid(*input_shape[1:])
 
     def call(self, inputs):

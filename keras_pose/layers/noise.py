@@ -11,7 +11,8 @@ class NoisyReferences(keras.layers.Layer):
     Input: reference points (B, K, 2), normalised. Output: (B, (1 + groups) K, 2), the given points
     first. Of the added ones `noisy` per group, at random places that are the same in the whole
     batch, get noise of variance 0.2 per axis, cut to -1..1, and are then cut to -0.7..1.7. Outside
-    training nothing is moved.
+    training nothing is moved. Devices that share a batch draw the same noise for their own
+    pictures: Keras gives each of them a copy of the generator.
     """
 
     def __init__(self, groups, noisy=4, seed=None, **kwargs):

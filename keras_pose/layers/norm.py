@@ -7,8 +7,8 @@ from keras import layers
 MOMENTUM = 0.9
 
 
-def batch_norm(name, frozen=False, epsilon=1e-3):
+def batch_norm(name, frozen=False, epsilon=1e-3, dtype=None):
     """A BatchNormalization layer; `frozen`: it keeps its statistics, scale and shift."""
     return layers.BatchNormalization(
-        momentum=MOMENTUM, epsilon=epsilon, trainable=not frozen, name=name
+        momentum=MOMENTUM, epsilon=epsilon, trainable=not frozen, name=name, dtype=dtype
     )

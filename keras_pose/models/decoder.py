@@ -11,13 +11,13 @@ from keras import layers
 
 from keras_pose.layers import HeadAttention, HeadProjection, Sampling
 from keras_pose.layers.deformable import ring
-from keras_pose.layers.norm import MOMENTUM
+from keras_pose.layers.norm import batch_norm
 
 _EDGE = 1e-5  # reference points are kept so far inside 0..1 before their logit is taken
 
 
 @dataclasses.dataclass(frozen=True)
-class Shape:
+class DecoderShape:
     """What a decoder is made of.
 
     keypoints: K. sizes: (height, width) of each level sampled. layers: N. shared: one set of
@@ -47,7 +47,7 @@ class QueryDecoder:
 
     parts = 1  # every head sees all channels, and projects what it sampled: EMSDA
 
-    def __init__(self, shape: Shape):
+    def __init__(self, shape: DecoderShape):
         self.shape = shape
         self._made = {}
 
@@ -154,7 +154,7 @@ class QueryDecoder:
 class LeanDecoder(QueryDecoder):
     """The decoder of PoseurMobile: the same steps in fewer operations, see there."""
 
-    def __init__(self, shape: Shape):
+    def __init__(self, shape: DecoderShape):
         super().__init__(shape)
         self.parts = shape.heads  # each head sees its own channels, which the neck projected
 
@@ -164,7 +164,7 @@ class LeanDecoder(QueryDecoder):
 
     def _residual(self, x, branch, i, name):
         # statistics differ from layer to layer even where weights are shared
-        norm = self._layer(f"layer{i}_{name}_norm", layers.BatchNormalization, momentum=MOMENTUM)
+        norm = self._layer(f"layer{i}_{name}_norm", batch_norm)
         branch = self._dropped(norm(branch), i, name)
         return self._layer(f"layer{i}_{name}_add", layers.Add)([x, branch])
 

@@ -19,12 +19,12 @@ def coarse(pooled, count, dense, name="coarse"):
     """The coarse branch: pooled features (B, C) to (B, K, 4), locations and their scales.
 
     Returns this prediction and the locations (B, K, 2) alone, which is all that inference reads.
-    dense: the kind of layer, keras.layers.Dense or DirectionDense. The first guesses lie around the
-    middle of the crop, with scales of half of it.
+    dense: the locations' kind of layer, keras.layers.Dense or DirectionDense. The first guesses lie
+    around the middle of the crop, with scales of half of it.
     """
     middle = keras.initializers.Constant(0.5)
     location = dense(2 * count, bias_initializer=middle, dtype="float32", name=f"{name}_location")
-    scale = dense(
+    scale = layers.Dense(
         2 * count, "sigmoid", kernel_initializer="zeros", dtype="float32", name=f"{name}_scale"
     )
     parts = [
@@ -44,7 +44,7 @@ class KeypointEncoder:
     """
 
     def __init__(self, count, channels, query):
-        self.query = query
+        self.query, self._channels = query, channels
         self.classes = ClassEmbedding(count, dtype="float32", name="encoder_classes")
         self._sine = SineEncoding(channels, dtype="float32", name="encoder_sine")
         if query == "concatenated":
@@ -61,13 +61,13 @@ class KeypointEncoder:
         both = [self._sine(points), self._sine(self._inside(points))]
         return self._norm(self._mix(self._join(both))), self.classes
 
-    def references(self, pooled):
+    def references(self, values):
         """Points (B, K, 2) that a linear layer reads from the class embeddings alone, as in
-        Deformable DETR (Table 1a): the same in every picture."""
-        nothing = layers.RepeatVector(self.classes.count, name="encoder_repeat")(pooled)
-        nothing = layers.Rescaling(0.0, dtype="float32", name="encoder_nothing")(nothing)
+        Deformable DETR (Table 1a): the same in every picture. values: any tensor of the batch."""
+        shape = (self.classes.count, self._channels)
+        blank = Blank(shape, dtype="float32", name="encoder_blank")(values)
         project = layers.Dense(2, "sigmoid", dtype="float32", name="encoder_reference_points")
-        return project(self.classes(nothing))
+        return project(self.classes(blank))
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -94,6 +94,24 @@ class ClassEmbedding(layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "count": self.count}
+
+
+@keras.saving.register_keras_serializable(package="keras_pose")
+class Blank(layers.Layer):
+    """Zeros of a shape, for every picture of the batch that its input has."""
+
+    def __init__(self, shape, **kwargs):
+        super().__init__(**kwargs)
+        self.shape = tuple(shape)
+
+    def call(self, inputs):
+        return ops.zeros((ops.shape(inputs)[0], *self.shape), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.shape)
+
+    def get_config(self):
+        return {**super().get_config(), "shape": self.shape}
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")

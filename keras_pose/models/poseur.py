@@ -13,12 +13,14 @@ from keras import layers
 from keras_pose import backbones
 from keras_pose.layers import DirectionDense, GridEncoding, table
 from keras_pose.models import regression
-from keras_pose.models.decoder import QueryDecoder, Shape
+from keras_pose.models.decoder import DecoderShape, QueryDecoder
 from keras_pose.models.encoder import KeypointEncoder
 from keras_pose.models.network import PoseNetwork
 from keras_pose.models.regression import checked
 
-_GROUPS = 32
+# channels that GroupNormalization takes together, as 32 groups of the release's 256; of groups of
+# one the pooled map would be 0 everywhere
+_GROUP = 8
 
 
 def Poseur(
@@ -63,8 +65,11 @@ def Poseur(
 
     Not given by the paper, and taken from the released code: GroupNormalization behind the 1 x 1
     projections, sine and level encodings on the maps, a coarse branch on the projected last level.
-    One thing differs from it: sampling offsets and attention logits start from zero weights, which
-    the release intends but overwrites.
+    What differs from it: sampling offsets and attention logits start from zero weights, which the
+    release intends but overwrites, and so do the last layers of the predictions, so that training
+    begins with the middle of the crop and wide scales; coarse points are kept within ten crops; the
+    flow's prior has its mean at 0, as RLE's; scores are equation 8 as it stands (the release
+    multiplies by 0.7); residual="released" gives its constants.
 
     Raises PoseError for a level that the backbone lacks, sides that its strides do not divide,
     weights of other key points, and choices that do not exist.
@@ -84,7 +89,7 @@ def Poseur(
     projected = {s: _projected(features[s], channels, s) for s in sorted({*levels, deepest})}
     maps = [GridEncoding(dtype="float32", name=f"neck{s}_place")(projected[s]) for s in levels]
     decoder = QueryDecoder(
-        Shape(
+        DecoderShape(
             skeleton.count, tuple(m.shape[1:3] for m in maps), channels, decoder_layers, heads,
             points, feed_forward, dropout, shared, self_attention,
         )
@@ -105,5 +110,5 @@ def Poseur(
 def _projected(x, channels, stride):
     """1 x 1 convolution without bias and GroupNormalization, no activation."""
     x = layers.Conv2D(channels, 1, use_bias=False, name=f"neck{stride}_conv")(x)
-    groups = min(_GROUPS, channels)
-    return layers.GroupNormalization(groups, epsilon=1e-5, name=f"neck{stride}_norm")(x)
+    name = f"neck{stride}_norm"
+    return layers.GroupNormalization(channels // _GROUP, epsilon=1e-5, name=name)(x)

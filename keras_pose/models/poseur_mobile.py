@@ -16,7 +16,10 @@ Where it departs, and why:
 - query = position + class, as the paper writes it; the released code mixes two encodings and adds
   the class again in every layer. No place encoding on the maps.
 - one hidden layer for reference, location and scale in place of three perceptrons of two.
-- no dropout; the coarse branch is a plain dense layer.
+- no dropout; the coarse branch is a plain dense layer; one noisy group, 256 hidden features.
+In training, noisy queries are part of the decoder's batch statistics, which the noise therefore
+moves a little; in inference there are none. With shared=False the projection before the sampling is
+still one for all layers.
 """
 
 import keras
@@ -26,7 +29,7 @@ from keras_pose import backbones
 from keras_pose.layers import table
 from keras_pose.layers.norm import batch_norm
 from keras_pose.models import regression
-from keras_pose.models.decoder import LeanDecoder, Shape
+from keras_pose.models.decoder import DecoderShape, LeanDecoder
 from keras_pose.models.encoder import KeypointEncoder
 from keras_pose.models.network import PoseNetwork
 from keras_pose.models.regression import checked
@@ -74,7 +77,7 @@ def PoseurMobile(
     projected = {s: _projected(features[s], channels, s) for s in sorted({*levels, deepest})}
     maps = [projected[s] for s in levels]
     decoder = LeanDecoder(
-        Shape(
+        DecoderShape(
             skeleton.count, tuple(m.shape[1:3] for m in maps), channels, decoder_layers, heads,
             points, feed_forward, 0.0, shared, self_attention,
         )

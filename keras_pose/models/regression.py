@@ -1,6 +1,7 @@
 """What Poseur and PoseurMobile share: from maps to a network that knows how it is trained."""
 
 import functools
+import os
 
 from keras_pose import losses, skeletons
 from keras_pose.codecs import Coordinates
@@ -19,15 +20,16 @@ FLOATS = ("coarse", "guess", "noise", "encoder", "reference_logit", "layer", "sa
 def network(builder, image, pooled, values, encoder, decoder, dense, skeleton, arguments):
     """A PoseNetwork of a coarse branch on `pooled` features (B, C) and a decoder over a table.
 
-    builder: "Poseur" or "PoseurMobile"; arguments: what it was called with. encoder, decoder:
-    KeypointEncoder and QueryDecoder; dense: the coarse branch's kind of layer.
+    builder: "Poseur" or "PoseurMobile"; arguments: what it was called with. values: the table.
+    encoder, decoder: KeypointEncoder and QueryDecoder; dense: the kind of layer that guesses the
+    coarse locations.
     """
     outputs = {}
     if arguments["initial"] == "coarse":
         outputs["coarse"], location = coarse(pooled, skeleton.count, dense)
         reference = Guess(dtype="float32", name="guess")(location)
     else:
-        reference = encoder.references(pooled)
+        reference = encoder.references(values)
 
     def decoded(points):
         predictions = decoder(*encoder(points), points, values)
@@ -70,10 +72,18 @@ def checked(arguments):
         value = arguments[name]
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise PoseError(f"{name} as a whole number from {least}", repr(value), "Change it.")
+    for name in ("shared", "self_attention", "frozen_norm"):
+        if not isinstance(arguments[name], bool):
+            raise PoseError(f"{name} True or False", repr(arguments[name]), "Change it.")
+    dropout, weights = arguments.get("dropout", 0.0), arguments["weights"]
+    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise PoseError("dropout from 0 to below 1", repr(dropout), "Change it.")
+    if not isinstance(weights, str | os.PathLike | None):
+        raise PoseError('weights as "imagenet" or a file', repr(weights), "Leave it out for none.")
     channels, heads = arguments["channels"], arguments["heads"]
-    if channels % heads or channels % 4:
+    if channels % heads or channels % 8:
         raise PoseError(
-            "channels that the heads divide, and 4 (sine and cosine of x and of y)",
+            "channels that the heads divide, and 8 (groups that are normalised together)",
             f"channels={channels}, heads={heads}",
             "Change one of them.",
         )

@@ -7,12 +7,15 @@ import zipfile
 
 import keras
 
-from keras_pose.backbones import resnet
 from keras_pose.backbones.weights import load as load_backbone
 from keras_pose.errors import PoseError
 from keras_pose.models.network import PoseNetwork, load
 
-_FREE = ("skeleton", "input_size", "frozen_norm", "weights")  # may differ from the file's
+# arguments that may differ from the file's: they change no weight's meaning
+_FREE = (
+    "skeleton", "input_size", "frozen_norm", "weights", "noise_groups", "dropout", "score",
+    "residual",
+)  # fmt: skip
 
 
 def start(network, backbone, weights):
@@ -56,20 +59,19 @@ def _copy(given, network, path):
         for key, value in network.arguments.items()
         if key not in _FREE and given.arguments.get(key) != value
     ]
-    advice = f"Build it as the file was ({'; '.join(changed)})." if changed else "Take another."
+    if given.builder == network.builder and changed:  # some change no shape but the meaning
+        raise PoseError(
+            f"weights of a {network.builder} of the same arguments",
+            f"{path} ({'; '.join(changed)})",
+            "Build it as the file was.",
+        )
     for mine, other in itertools.zip_longest(network.weights, given.weights):
         if _told(mine) != _told(other):
             raise PoseError(
                 f"{_told(mine)} in a {network.builder}",
                 f"{_told(other)} in {path}, a {given.builder}",
-                advice,
+                "Take the file of a network of the same kind.",
             )
-    if resnet.dialect(given) != resnet.dialect(network):  # in the same shapes
-        raise PoseError(
-            f'weights of stride_in="{resnet.dialect(network)}"',
-            f'{path}, of stride_in="{resnet.dialect(given)}"',
-            advice,
-        )
     network.set_weights(given.get_weights())
 
 
