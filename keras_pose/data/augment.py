@@ -48,7 +48,9 @@ class Augment:
         numbers = len(self.scale) == 2 and all(isinstance(s, int | float) for s in self.scale)
         if not numbers or not 0 < self.scale[0] <= self.scale[1] < math.inf:
             raise PoseError(
-                "scale as (smallest, largest) zoom, both positive", str(self.scale), "Swap them?"
+                "scale as (smallest, largest) zoom, both positive",
+                str(self.scale),
+                "Write (0.75, 1.3).",
             )
         for name in ("flip", "half_body", "zoom_out", "background", "color", "rotate_chance"):
             if not 0 <= getattr(self, name) <= 1:
