@@ -134,7 +134,7 @@ class PoseNetwork(keras.Model):
 def sides(input_size) -> tuple[int, int]:
     """(H, W) as a tuple. Raises PoseError for anything but two whole numbers from 1."""
     given = tuple(input_size) if isinstance(input_size, list | tuple) else ()
-    if len(given) != 2 or any(not isinstance(side, int) or side < 1 for side in given):
+    if len(given) != 2 or any(type(side) is not int or side < 1 for side in given):
         raise PoseError(
             "an input_size of two whole numbers, (H, W) in pixels",
             repr(input_size),
