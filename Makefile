@@ -12,7 +12,7 @@ demo: $(VENV)/installed
 	$(BIN)/python train/demo.py --data "$(DATA)"
 
 test: $(VENV)/installed-dev lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
