@@ -23,9 +23,9 @@ def start(network, backbone, weights):
 
     network: PoseNetwork; backbone: name of the one inside it (its alpha is in the network's
     arguments). weights: "imagenet", a file of keras.applications or a trunk, for the backbone alone
-    (see `keras_pose.backbones.weights.load`); or the `.keras` file of a pose network of the same
-    shape, for every weight. What changes no weight's shape may differ: the input size, whether
-    normalisation is frozen, all that only training knows.
+    (see `keras_pose.backbones.weights.load`); or the `.keras` file of a pose network that was built
+    alike, for every weight. The input size, whether normalisation is frozen and what only training
+    or the score knows may differ (_FREE).
 
     Raises PoseError for what does not fit, before any weight has changed.
     """
