@@ -8,7 +8,8 @@ Where it departs, and why:
   it would not fold), and each layer has its own, since statistics differ from layer to layer even
   where weights are shared.
 - the value projection W_v comes before the sampling and is the neck's own 1 x 1 convolution. By
-  linearity the order changes nothing (that is the paper's point); with weights shared by all
+  linearity the order changes nothing (that is the paper's point) but for samples beyond the maps,
+  which are 0 in place of the projection's bias; with weights shared by all
   layers the projection is made once, each head reads its own C / heads channels, and a layer
   gathers a fourth of the numbers at 4 heads.
 - 128 channels, 4 heads, levels 8, 16 and 32: level 4 has three quarters of all cells and gives
