@@ -2,11 +2,13 @@
 
 python train/evaluate.py MODEL(.keras|.tflite) --data DIR [--flip] [--json FILE]
 python train/evaluate.py MODEL.keras --data DIR --output coarse
+python train/evaluate.py MODEL --data DIR --shared coco17        as other people's models are scored
 """
 
 import argparse
 from pathlib import Path
 
+from keras_pose import skeletons
 from keras_pose.data.open import open_reader
 from keras_pose.errors import PoseError, command_line
 from keras_pose.export.quiet import quiet
@@ -27,6 +29,11 @@ def main():
     parser.add_argument(
         "--output", default="", metavar="NAME", help="an intermediate prediction of a .keras"
     )
+    parser.add_argument(
+        "--shared",
+        choices=sorted(skeletons.SKELETONS),
+        help="only the key points whose names that skeleton has too",
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the report as JSON")
     arguments = parser.parse_args()
 
@@ -37,9 +44,13 @@ def main():
     reader = open_reader(arguments.data, arguments.split)
     evaluate.check_skeleton(skeleton, reader.skeleton, arguments.model)
     fusion = arguments.fusion or ("agreeing" if arguments.flip else "")
+    only = ()
+    if arguments.shared:
+        only = evaluate.shared(reader.skeleton, skeletons.get(arguments.shared))
     report = evaluate.evaluate(
-        predict, reader, size, margin, arguments.limit, fusion, presence=True, progress=True
-    )
+        predict, reader, size, margin, arguments.limit, fusion, presence=True, progress=True,
+        only=only,
+    )  # fmt: skip
     report.output = arguments.output
     print(report.table())
     if reader.skips.count:

@@ -50,10 +50,11 @@ def _extent(keypoints, visible):
     return np.where(sides > 0, sides, np.nan)
 
 
-def pck(predicted, truth, visible, reference, threshold, skeleton):
+def pck(predicted, truth, visible, reference, threshold, skeleton, only=()):
     """PCK: a key point is correct within `threshold` times its person's reference length.
 
     predicted, truth: (N, K, 2); visible: (N, K); reference: (N,), persons with NaN are left out.
+    only: names of the key points that count, all of them where it is empty.
     Returns a dict in percent: "mean" over all annotated key points, "left" and "right" over those
     of a side, and one entry per key point name. NaN where nothing was annotated.
     """
@@ -66,11 +67,11 @@ def pck(predicted, truth, visible, reference, threshold, skeleton):
         total = counted[:, columns].sum()
         return float(100.0 * correct[:, columns].sum() / total) if total else float("nan")
 
-    names = skeleton.keypoints
-    table = {"mean": percent(range(len(names)))}
+    names = {n: i for i, n in enumerate(skeleton.keypoints) if not only or n in only}
+    table = {"mean": percent(list(names.values()))}
     for hand in ("left", "right"):
-        columns = [i for i, n in enumerate(names) if side(n)[0] == hand]
+        columns = [i for n, i in names.items() if side(n)[0] == hand]
         if columns:
             table[hand] = percent(columns)
-    table.update({name: percent([i]) for i, name in enumerate(names)})
+    table.update({name: percent([i]) for name, i in names.items()})
     return table

@@ -16,6 +16,7 @@ from keras_pose.data.augment import Augment
 from keras_pose.data.subset import Subset
 from keras_pose.errors import PoseError
 from keras_pose.runtime import crop
+from keras_pose.skeletons import Skeleton
 from keras_pose.training.flip import flipping
 
 BATCH = 32
@@ -98,7 +99,8 @@ class Report:
     persons: how many were scored; left_out: those without the joints that give a reference
     length; presence: AUC in 0..1, NaN when not measured; threshold: the person score that best
     tells persons from background; flip: how the answers for mirror images were fused, "" where
-    there were none; output: the intermediate prediction that was scored, "" for the last.
+    there were none; output: the intermediate prediction that was scored, "" for the last;
+    only: names of the key points that counted, () for all.
     """
 
     tables: dict
@@ -108,6 +110,7 @@ class Report:
     threshold: float = float("nan")
     flip: str = ""
     output: str = ""
+    only: tuple = ()
 
     def mean(self, name="pck@0.2") -> float:
         return self.tables[name]["mean"]
@@ -123,7 +126,7 @@ class Report:
             name: {k: None if np.isnan(v) else round(v, 2) for k, v in table.items()}
             for name, table in self.tables.items()
         }
-        about = {"flip": self.flip, "output": self.output}
+        about = {"flip": self.flip, "output": self.output, "only": list(self.only)}
         counts = {"persons": self.persons, "left_out": self.left_out}
         return json.dumps({**about, **counts, **self.summary(), "tables": tables}, indent=1)
 
@@ -131,6 +134,8 @@ class Report:
         """Text: what was scored, then one row per joint, one column per metric."""
         names = list(self.tables)
         lines = [f"output: {self.output or 'the last'}, flip test: {self.flip or 'none'}"]
+        if self.only:
+            lines[0] += f", {len(self.only)} of the key points"
         lines.append(f"{'':16}" + "".join(f"{n:>12}" for n in names))
         for row in self.tables[names[0]]:
             cells = "".join(f"{self.tables[n][row]:12.1f}" for n in names)
@@ -144,15 +149,80 @@ class Report:
         return "\n".join(lines)
 
 
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a predictor said of N persons beside the truth, in pixels of their pictures.
+
+    predicted, truth: (N, K, 2); visible: (N, K); skeleton: of the K key points; flip: as in Report.
+    """
+
+    predicted: np.ndarray
+    truth: np.ndarray
+    visible: np.ndarray
+    skeleton: Skeleton
+    flip: str = ""
+
+    def score(self, only=()) -> Report:
+        """PCK@0.2, @0.1 and PCKh@0.5 of the key points in `only`, of all where it is empty.
+
+        Reference lengths are those of the whole person, whatever counts.
+        """
+        truth, visible, skeleton = self.truth, self.visible, self.skeleton
+        reference = metrics.torso(truth, visible, skeleton)
+        lengths = {"pck@0.2": reference, "pck@0.1": reference}
+        heads = metrics.head(truth, visible, skeleton)
+        if heads is not None:
+            lengths["pckh@0.5"] = heads
+        tables = {
+            name: metrics.pck(
+                self.predicted, truth, visible, length, float(name.split("@")[1]), skeleton, only
+            )
+            for name, length in lengths.items()
+        }
+        left_out = int(np.isnan(reference).sum())
+        return Report(tables, len(truth), left_out, flip=self.flip, only=tuple(only))
+
+
+def shared(own, other):
+    """Names of the key points of one skeleton that another has too.
+
+    own, other: Skeleton. Raises PoseError when there are none.
+    """
+    names = tuple(name for name in own.keypoints if name in other.keypoints)
+    if not names:
+        raise PoseError(
+            f"key points that {own.name} shares by name with {other.name}",
+            "none",
+            "Compare with another skeleton.",
+        )
+    return names
+
+
 def evaluate(predict, reader, input_size, crop_margin=1.25, limit=0, flip="", presence=False,
-             progress=False):  # fmt: skip
+             progress=False, only=()):  # fmt: skip
     """Runs a predictor over a reader's persons and scores it.
 
     reader: keras_pose.data reader; input_size: (H, W); limit: at most so many persons, evenly
     spread, 0 for all; flip: name of a fusion of the flip test (training.flip), "" for none;
     presence: also score crops with a person (down to 0.4 of the crop) against background crops of
-    the same pictures.
+    the same pictures; only: names of the key points that count, all where it is empty.
     Raises PoseError when nothing can be scored, and for an unknown fusion.
+    """
+    found = find(predict, reader, input_size, crop_margin, limit, flip, progress)
+    report = found.score(only)
+    if presence:
+        if flip:
+            predict = flipping(predict, reader.skeleton, flip)
+        report.presence, report.threshold = measure_presence(
+            predict, reader, input_size, crop_margin, limit
+        )
+    return report
+
+
+def find(predict, reader, input_size, crop_margin=1.25, limit=0, flip="", progress=False):
+    """Runs a predictor over a reader's persons: a Found, which can be scored in several ways.
+
+    Arguments and errors are those of `evaluate`.
     """
     if flip:
         predict = flipping(predict, reader.skeleton, flip)
@@ -182,25 +252,8 @@ def evaluate(predict, reader, input_size, crop_margin=1.25, limit=0, flip="", pr
         raise PoseError(
             "at least one readable person", reader.skips.summary(), "Check the data folder."
         )
-    report = _score(np.stack(predicted), np.stack(truth), np.stack(visible), reader.skeleton)
-    report.flip = flip
-    if presence:
-        report.presence, report.threshold = measure_presence(
-            predict, reader, input_size, crop_margin, limit
-        )
-    return report
-
-
-def _score(predicted, truth, visible, skeleton):
-    reference = metrics.torso(truth, visible, skeleton)
-    table = {
-        f"pck@{t}": metrics.pck(predicted, truth, visible, reference, t, skeleton)
-        for t in (0.2, 0.1)
-    }
-    heads = metrics.head(truth, visible, skeleton)
-    if heads is not None:
-        table["pckh@0.5"] = metrics.pck(predicted, truth, visible, heads, 0.5, skeleton)
-    return Report(table, len(truth), int(np.isnan(reference).sum()))
+    arrays = [np.stack(values) for values in (predicted, truth, visible)]
+    return Found(*arrays, reader.skeleton, flip)
 
 
 def measure_presence(predict, reader, input_size, crop_margin=1.25, limit=0, seed=0):
