@@ -25,6 +25,7 @@ EXCEPTIONS = {
     "codecs/xp.py": {"keras"},  # the shim's second implementation, imported when first needed
     "codecs/heatmap.py": {"keras"},  # likewise, for an open batch
     "warp.py": {"tensorflow"},  # the backend switch
+    "models/half.py": {"h5py"},  # what Keras writes weights with
     "data/tfdata.py": {"tensorflow"},
     "data/pydataset.py": {"keras"},
     "training/strategy.py": {"tensorflow"},
