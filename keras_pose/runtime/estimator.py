@@ -3,7 +3,6 @@
 import os
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 
 from keras_pose import geometry, metadata
 from keras_pose.errors import PoseError
@@ -22,6 +21,8 @@ class PoseEstimator:
     """
 
     def __init__(self, path: str | os.PathLike, threads: int = 1):
+        from ai_edge_litert.interpreter import Interpreter  # training imports this room without it
+
         self.metadata = metadata.read(path)
         if threads < 1:
             raise PoseError("one thread or more", f"{threads} threads", "Change --threads.")
