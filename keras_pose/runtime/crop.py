@@ -28,16 +28,24 @@ def load_image(path: str | os.PathLike, reduce: int = 1, orient: bool = False) -
     off by default, because labels of datasets refer to the stored pixels.
     Raises PoseError, naming the file, when it is missing or no readable picture.
     """
-    if reduce not in REDUCED:
-        raise PoseError("reduce of 1, 2, 4 or 8", repr(reduce), "Choose one of the four.")
-    flags = REDUCED[reduce] | (0 if orient else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
-        content = np.fromfile(path, np.uint8)
-        image = None if _cut_short(content.tobytes()) else cv2.imdecode(content, flags)
+        with open(path, "rb") as file:
+            content = file.read()
     except OSError as error:
         raise PoseError(
             "a readable picture file", f"{path} ({error.strerror})", "Check the path."
         ) from error
+    return decode_image(content, path, reduce, orient)
+
+
+def decode_image(content: bytes, path, reduce: int = 1, orient: bool = False) -> np.ndarray:
+    """A picture file's bytes as `load_image` reads them; `path` is what errors call it."""
+    if reduce not in REDUCED:
+        raise PoseError("reduce of 1, 2, 4 or 8", repr(reduce), "Choose one of the four.")
+    flags = REDUCED[reduce] | (0 if orient else cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        pixels = np.frombuffer(content, np.uint8)
+        image = None if _cut_short(content) else cv2.imdecode(pixels, flags)
     except cv2.error:  # an empty file, or more pixels than OpenCV accepts
         image = None
     if image is None:
