@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from keras_pose.data.packed import SUFFIX, PackReader
 from keras_pose.errors import PoseError
 
 _FIGURES = {"train": (4000, 0), "val": (400, 1_000_000)}  # persons by default, first seed
@@ -14,7 +15,8 @@ def open_reader(where, split: str = "train"):
     where: "figures" or "figures:N" (rendered on the fly, N of them); a folder of LSP or LSP
     Extended (joints.mat in it, or train/ and val/ each with one); a COCO folder
     (annotations/person_keypoints_<split>2017.json and <split>2017/, or the plain names
-    annotations/<split>.json or <split>.json and <split>/ or images/); or one COCO JSON file.
+    annotations/<split>.json or <split>.json and <split>/ or images/); one COCO JSON file; or a
+    .pack that train/pack.py wrote.
     split: "train" or "val"; a folder or file that is not divided is read whole for both.
     Raises PoseError that lists what was looked for.
     """
@@ -25,6 +27,8 @@ def open_reader(where, split: str = "train"):
     path = Path(where)
     if path.suffix.lower() == ".json":
         return _coco(path, split)
+    if path.suffix.lower() == SUFFIX:
+        return PackReader(path, split)
     for folder in (path, path / split):
         if (folder / "joints.mat").is_file():
             from keras_pose.data.lsp import LspReader
@@ -40,7 +44,7 @@ def open_reader(where, split: str = "train"):
             return _coco(path / name, split)
     looked = ", ".join(["joints.mat", f"{split}/joints.mat", *names])
     raise PoseError(
-        'a data folder, a COCO .json or "figures"',
+        'a data folder, a COCO .json, a .pack or "figures"',
         f"{path}, {'in which there is none of ' + looked if path.is_dir() else 'no such folder'}",
         'Give LSP or COCO data with --data, or "figures" to render some.',
     )
