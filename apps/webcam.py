@@ -1,12 +1,13 @@
 """Follows a person in front of a camera, or through a video file, and draws the pose.
 
-python apps/webcam.py --model M.tflite [--source 0|video] [--save out.mp4] [--headless]
+python apps/webcam.py --model NAME|FILE.tflite [--source 0|video] [--save out.mp4] [--headless]
 """
 
 import argparse
 import contextlib
 import os
 
+from keras_pose import presets
 from keras_pose.errors import PoseError, command_line
 from keras_pose.runtime import PoseEstimator, PoseTracker, VideoSink, VideoSource
 from keras_pose.runtime.report import ResultsFile
@@ -16,7 +17,7 @@ from keras_pose.runtime.stream import Window, run
 @command_line
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", required=True, help="a .tflite written by convert/export.py")
+    parser.add_argument("--model", required=True, help="a preset or a .tflite file")
     parser.add_argument("--source", default="0", help="camera number or video file (default 0)")
     parser.add_argument("--save", help="write the drawn video to this .mp4")
     parser.add_argument("--json", help="write the poses of all frames to this file")
@@ -30,7 +31,7 @@ def main(arguments=None):
             "--headless alone",
             "Add --save out.mp4, --json out.json or both.",
         )
-    read = {os.path.realpath(args.model), os.path.realpath(args.source)}
+    read = {os.path.realpath(presets.resolve(args.model)), os.path.realpath(args.source)}
     for path in filter(None, (args.save, args.json)):
         if os.path.realpath(path) in read:
             raise PoseError(

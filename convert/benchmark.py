@@ -13,7 +13,7 @@ from keras_pose.errors import command_line
 @command_line
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="+", metavar="FILE.tflite", help="ours or anyone's")
+    parser.add_argument("files", nargs="+", metavar="FILE.tflite", help="anyone's, or a preset")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each")
     parser.add_argument("--rounds", type=int, default=25, help="timed runs of each")
     parser.add_argument("--csv", metavar="FILE", help="also write the ratios, with this command")

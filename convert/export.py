@@ -18,7 +18,7 @@ def main():
         epilog=formats.table(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", help="best.keras of a training run")
+    parser.add_argument("model", help="best.keras of a training run, or a preset")
     parser.add_argument("--format", default="fp32", choices=formats.FORMATS, help="see below")
     parser.add_argument(
         "--io", default="float", choices=formats.INPUTS, help="type of the pixels, 0..255"

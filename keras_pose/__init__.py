@@ -20,6 +20,7 @@ _ROOMS = (
     "metadata",
     "metrics",
     "models",
+    "presets",
     "results",
     "runtime",
     "skeletons",

@@ -9,7 +9,9 @@ from conftest import ROOT
 
 PACKAGE = ROOT / "keras_pose"
 NUMPY, KERAS = {"numpy"}, {"numpy", "keras"}
-GROUND = ("errors", "skeletons", "geometry", "results", "metadata", "codecs", "metrics")
+GROUND = (
+    "errors", "presets", "skeletons", "geometry", "results", "metadata", "codecs", "metrics",
+)  # fmt: skip
 # in order: a room may import rooms of its own line and of the lines above it
 LINES = [
     (GROUND, NUMPY),
@@ -77,7 +79,7 @@ def test_files_are_small():
 
 @pytest.mark.parametrize("app", sorted((ROOT / "apps").glob("*.py")), ids=lambda p: p.name)
 def test_apps_use_the_runtime_alone(app):
-    known = {"keras_pose.runtime", "keras_pose.errors"}
+    known = {"keras_pose.runtime", "keras_pose.errors", "keras_pose.presets"}
     for name in _imports(app):
         if name.startswith("keras_pose"):
             assert any(name.startswith(k) for k in known), f"{app.name} imports {name}"

@@ -1,6 +1,6 @@
 """Scores a trained network or a .tflite on labelled pictures.
 
-python train/evaluate.py MODEL(.keras|.tflite) --data DIR [--flip] [--json FILE]
+python train/evaluate.py MODEL(.keras|.tflite|preset) --data DIR [--flip] [--json FILE]
 python train/evaluate.py MODEL.keras --data DIR --output coarse
 python train/evaluate.py MODEL --data DIR --shared coco17        as other people's models are scored
 """
@@ -18,7 +18,7 @@ from keras_pose.training.flip import FUSIONS
 @command_line
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", help=".keras or .tflite")
+    parser.add_argument("model", help=".keras, .tflite or the name of a preset")
     parser.add_argument("--data", required=True, help="folder of labelled pictures, or figures")
     parser.add_argument("--split", default="val", choices=("train", "val"))
     parser.add_argument("--limit", type=int, default=0, help="at most so many persons")

@@ -61,11 +61,11 @@ def export(
 ) -> Exported:
     """Writes a `.tflite` and, beside it, a .json with what it contains and how it scored.
 
-    model: a .keras file or a PoseNetwork. out: the file to write; by default the model's name with
-    the format's suffix. calibrate, check: data folders (see keras_pose.data.open_reader); the
-    former's training split gives `count` patches, the latter's validation split the scores, of
-    `limit` persons, 0 for all. max_drop: points of PCK@0.2 that may be lost against float32; more
-    makes `passed` False, with the file left in place.
+    model: a .keras file, a preset's name or a PoseNetwork. out: the file to write; by default the
+    model's name with the format's suffix. calibrate, check: data folders (see
+    keras_pose.data.open_reader); the former's training split gives `count` patches, the latter's
+    validation split the scores, of `limit` persons, 0 for all. max_drop: points of PCK@0.2 that
+    may be lost against float32; more makes `passed` False, with the file left in place.
     Raises PoseError before anything is written when something given cannot be used.
     """
     chosen = formats.get(precision)

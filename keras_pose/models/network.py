@@ -11,7 +11,7 @@ import os
 
 import keras
 
-from keras_pose import losses
+from keras_pose import losses, presets
 from keras_pose.errors import PoseError
 
 
@@ -144,11 +144,12 @@ def sides(input_size) -> tuple[int, int]:
 
 
 def load(path) -> PoseNetwork:
-    """A pose network from a `.keras` file.
+    """A pose network from a `.keras` file, or that of the preset of this name.
 
     Raises PoseError when the file is missing or holds another kind of model.
     """
     importlib.import_module("keras_pose.models")
+    path = presets.resolve(path, presets.KERAS)
     if not os.path.isfile(path):
         raise PoseError("a .keras file", f"{path}, which does not exist", "Check the path.")
     try:

@@ -7,6 +7,8 @@ import zipfile
 
 import keras
 
+from keras_pose import presets
+from keras_pose.backbones.weights import IMAGENET
 from keras_pose.backbones.weights import load as load_backbone
 from keras_pose.errors import PoseError
 from keras_pose.models.network import PoseNetwork, load
@@ -25,15 +27,25 @@ def start(network, backbone, weights):
     arguments). weights: "imagenet", a file of keras.applications or a trunk, for the backbone alone
     (see `keras_pose.backbones.weights.load`); or the `.keras` file of a pose network that was built
     alike, for every weight. The input size, whether normalisation is frozen and what only training
-    or the score knows may differ (_FREE).
+    or the score knows may differ (_FREE). A preset's name stands for its .keras file.
 
     Raises PoseError for what does not fit, before any weight has changed.
     """
-    weights = os.fspath(weights)
+    weights = _file(os.fspath(weights))
     if weights.endswith(".keras") and _is_pose_network(weights):
         _copy(load(weights), network, weights)
     else:
         load_backbone(network, backbone, weights, network.arguments.get("alpha", 1.0))
+
+
+def _file(weights):
+    """A path in place of a preset's name; everything else as it is."""
+    if weights == IMAGENET:
+        return weights
+    try:
+        return os.fspath(presets.resolve(weights, presets.KERAS))
+    except PoseError as error:
+        raise PoseError(f'"{IMAGENET}", or {error.expected}', error.received, error.advice) from error
 
 
 def _is_pose_network(path):

@@ -8,7 +8,7 @@ import time
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from keras_pose import metadata
+from keras_pose import metadata, presets
 from keras_pose.errors import PoseError
 
 
@@ -16,7 +16,8 @@ from keras_pose.errors import PoseError
 class Timing:
     """One file. median, fastest: milliseconds. ratio: the median over the first file's.
 
-    inputs: types and shapes. about: format and output from its metadata, "" for a foreign file.
+    path: as it was given. inputs: types and shapes. about: format and output from its metadata, ""
+    for a foreign file.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Timing:
 def compare(paths, threads=1, rounds=25) -> list[Timing]:
     """Runs files of any origin in turn, `rounds` times, on random pixels.
 
+    paths: of `.tflite` files, or names of presets.
     Every timed run follows an untimed one of the same file, whose weights are then in the cache
     as they are on video. Raises PoseError for a file that LiteRT cannot run.
     """
@@ -40,7 +42,8 @@ def compare(paths, threads=1, rounds=25) -> list[Timing]:
             f"{len(paths)} files, {rounds} rounds, {threads} threads",
             "Give .tflite files and positive numbers.",
         )
-    runs = [_ready(path, threads) for path in paths]
+    files = [presets.resolve(path) for path in paths]
+    runs = [_ready(file, threads) for file in files]
     times = [[] for _ in paths]
     for _ in range(rounds):
         for run, measured in zip(runs, times, strict=True):
@@ -52,14 +55,16 @@ def compare(paths, threads=1, rounds=25) -> list[Timing]:
     return [
         Timing(
             path=str(path),
-            size=os.path.getsize(path),
+            size=os.path.getsize(file),
             inputs=_inputs(run),
-            about=_about(path),
+            about=_about(file),
             median=median,
             fastest=min(measured),
             ratio=median / medians[0],
         )
-        for path, run, measured, median in zip(paths, runs, times, medians, strict=True)
+        for path, file, run, measured, median in zip(
+            paths, files, runs, times, medians, strict=True
+        )
     ]
 
 

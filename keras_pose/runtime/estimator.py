@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from keras_pose import geometry, metadata
+from keras_pose import geometry, metadata, presets
 from keras_pose.errors import PoseError
 from keras_pose.results import Pose
 from keras_pose.runtime.crop import cut
@@ -14,8 +14,8 @@ from keras_pose.skeletons import Skeleton
 class PoseEstimator:
     """A pose network in LiteRT, from pixels to key points.
 
-    path: a `.tflite` written by keras_pose (decoded or heads; input float32 or uint8);
-    threads: CPU threads of the interpreter.
+    path: a `.tflite` written by keras_pose (decoded or heads; input float32 or uint8), or the
+    name of a preset; threads: CPU threads of the interpreter.
     Symbols: K key points, H x W the network's input.
     Raises PoseError when the file is missing, damaged, without metadata, or contradicts it.
     """
@@ -23,6 +23,7 @@ class PoseEstimator:
     def __init__(self, path: str | os.PathLike, threads: int = 1):
         from ai_edge_litert.interpreter import Interpreter  # training imports this room without it
 
+        path = presets.resolve(path)
         self.metadata = metadata.read(path)
         if threads < 1:
             raise PoseError("one thread or more", f"{threads} threads", "Change --threads.")

@@ -11,7 +11,7 @@ import os
 import numpy as np
 from tqdm import tqdm
 
-from keras_pose import geometry, metrics
+from keras_pose import geometry, metrics, presets
 from keras_pose.data.augment import Augment
 from keras_pose.data.subset import Subset
 from keras_pose.errors import PoseError
@@ -60,9 +60,11 @@ def of_estimator(estimator):
 def open_model(path, output=""):
     """Opens a .keras or a .tflite: (predictor, skeleton, input size, crop margin).
 
-    output: an intermediate prediction of a .keras to look at. Raises PoseError for a name that the
+    path: a file, or the name of a preset, whose int8 file is meant. output: an intermediate
+    prediction of a .keras to look at, a preset's included. Raises PoseError for a name that the
     network does not have, and for any with a .tflite.
     """
+    path = presets.resolve(path, presets.KERAS if output else presets.INT8)
     if str(path).endswith(".tflite"):
         if output:
             raise PoseError(
