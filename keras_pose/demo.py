@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from keras_pose import presets
 from keras_pose.data.open import open_reader
 from keras_pose.data.subset import Subset
 from keras_pose.errors import PoseError
@@ -17,6 +18,7 @@ from keras_pose.runtime import PoseEstimator, benchmark, contact_sheet, draw, fi
 from keras_pose.training import evaluate, recipe, run
 
 PICTURES = 12
+CLOSING = "repose_lite_m_lsp14"  # the preset of the closing picture, trained on photographs
 _TITLE = "# keras_pose demo"
 _HELD_OUT = 2_000_000  # series of figures that neither training nor validation draws from
 
@@ -39,7 +41,7 @@ def empty(out):
 
 def demo(data, out, name="repose_lite_figures", overrides=(), max_drop=1.0):
     """Trains a recipe on `data` and leaves in `out`: the networks, both .tflite files, the
-    learning curve, overlays.png and report.md.
+    learning curve, overlays.png, closing.png (a preset's poses on the same pictures) and report.md.
 
     data: anything data.open_reader takes; out: see `empty`. Returns (path of the report, whether
     int8 lost at most `max_drop` points of PCK@0.2 against float32 on the validation persons).
@@ -74,8 +76,8 @@ def demo(data, out, name="repose_lite_figures", overrides=(), max_drop=1.0):
 
     print("4/5 running the int8 file on pictures that it has not seen")
     unseen = _unseen(data)
-    sheet = overlays(files["int8"].path, unseen)
-    cv2.imwrite(str(out / "overlays.png"), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    _write(out / "overlays.png", overlays(files["int8"].path, unseen))
+    closing = _closing(out, unseen)
 
     print("5/5 writing the report")
     rows = [("Keras float32", report.summary(), best.stat().st_size, None)]
@@ -84,7 +86,7 @@ def demo(data, out, name="repose_lite_figures", overrides=(), max_drop=1.0):
         for (precision, exported), timing in zip(files.items(), timings, strict=True)
     ]
     passed = all(exported.passed for exported in files.values())
-    text = _report(data, chosen, model, minutes, rows, files["int8"].check, passed)
+    text = _report(data, chosen, model, minutes, rows, files["int8"].check, passed, closing)
     (out / "report.md").write_text(text)
     summaries = {label: summary for label, summary, _, _ in rows}
     (out / "report.json").write_text(json.dumps(summaries, indent=1) + "\n")
@@ -101,7 +103,7 @@ def _unseen(data):
 
 
 def overlays(path, reader, columns=4):
-    """A contact sheet of a .tflite's poses on a reader's pictures. Returns RGB uint8.
+    """A contact sheet of a .tflite's, or a preset's, poses on pictures. Returns RGB uint8.
 
     Nothing is told about where the person is: the runtime finds out as it does for any picture.
     """
@@ -122,7 +124,31 @@ def overlays(path, reader, columns=4):
     return contact_sheet(tiles, columns)
 
 
-def _report(data, chosen, model, minutes, rows, check, passed):
+def _closing(out, reader):
+    """Writes closing.png, a preset's poses on a reader's pictures. Returns the report's lines.
+
+    It only draws: the preset's key points need not be those of the pictures' own truth.
+    """
+    if CLOSING not in presets.names():
+        return [f"No closing picture: `{CLOSING}` is not among the presets here.", ""]
+    _write(out / "closing.png", overlays(CLOSING, reader))
+    told = presets.description(CLOSING)
+    return [
+        f"The same pictures by a network that this demo has not trained, the preset `{CLOSING}`"
+        + (f" ({told})" if told else "")
+        + ". It learned from photographs of people at parkour, gymnastics and athletics: on such "
+        "pictures it is at home, drawn figures are strange to it.",
+        "",
+        f"![poses of the preset {CLOSING} on the same pictures](closing.png)",
+        "",
+    ]
+
+
+def _write(path, sheet):
+    cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+
+
+def _report(data, chosen, model, minutes, rows, check, passed, closing):
     lines = [
         _TITLE,
         "",
@@ -145,6 +171,7 @@ def _report(data, chosen, model, minutes, rows, check, passed):
         "",
         "![poses of the int8 file on pictures that it has not seen](overlays.png)",
         "",
+        *closing,
         "![learning curve](curve.png)",
         "",
     ]

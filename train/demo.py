@@ -29,8 +29,11 @@ def main():
 
     out = Path(given.out)
     report, passed = demo.demo(given.data, out, given.recipe, given.overrides, given.max_drop)
+    closing = out / "closing.png"
+    closing = f"\n          {closing}    a preset's poses on the same" if closing.exists() else ""
     print(
         f"\nlook at   {out / 'overlays.png'}   poses of the int8 file"
+        f"{closing}"
         f"\n          {report}      scores and sizes"
         f"\n          {out / 'curve.png'}      how it learned"
         f"\ntry next  .venv/bin/python apps/predict.py --model {out / 'demo_int8.tflite'} "
