@@ -2,9 +2,8 @@
 
 python benchmarks/latency.py PEER.tflite [--rounds 100]
 
-Networks that the zoo holds are timed as they are there. The others are written anew, with random
-weights and calibrated on built-in figures: what a network computes does not change how long it
-takes.
+They are written anew, with random weights and calibrated on built-in figures: what a network
+computes does not change how long it takes. benchmarks/check_zoo.py times the presets of the zoo.
 """
 
 import argparse
@@ -17,11 +16,10 @@ from keras_pose.errors import command_line
 from keras_pose.export.quiet import quiet
 
 HERE = Path(__file__).resolve().parent
-ZOO = HERE.parent / "zoo"
 RESULTS = HERE / "results" / "latency.csv"
-TRAINED = ("repose_lite_s_lspet",)
 # file name -> builder and its arguments
 RANDOM = {
+    "repose_lite_s": ("RePoseLite", {"size": "s"}),
     "repose_lite_m": ("RePoseLite", {"size": "m"}),
     "poseur_mobile_128x128": ("PoseurMobile", {"input_size": (128, 128)}),
     "poseur_mobile_192x192": ("PoseurMobile", {"input_size": (192, 192)}),
@@ -41,7 +39,6 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(given.peer)]
-        paths += [ZOO / name / f"{name}_{p}.tflite" for name in TRAINED for p in PRECISIONS]
         paths += [p for name in RANDOM for p in written(Path(folder), name)]
         timings = benchmark.compare(paths, threads=1, rounds=given.rounds)
     print(benchmark.table(timings))

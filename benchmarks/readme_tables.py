@@ -1,9 +1,10 @@
-"""Writes the README's tables from the files in benchmarks/results.
+"""Writes the README's tables from the files in benchmarks/results and the zoo's cards.
 
 python benchmarks/readme_tables.py           rewrite the tables
 python benchmarks/readme_tables.py --check   exit 1 when they are not what the files say
 
 A table stands between `<!-- table: FILE.csv -->` and `<!-- end -->`; COLUMNS says what it shows.
+The one called zoo is made of the presets' cards, after the rows of peers.csv.
 """
 
 import argparse
@@ -12,14 +13,18 @@ import re
 import sys
 from pathlib import Path
 
+import card
+import check_zoo
+
+from keras_pose import presets
+
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 COLUMNS = {
-    "training.csv": {
-        "recipe": "recipe", "network": "network", "parameters": "parameters",
-        "minutes": "minutes", "device": "on", "data": "data", "pck@0.2": "PCK@0.2",
-        "pck@0.1": "PCK@0.1", "presence_auc": "presence AUC",
-        "int8_pck@0.2": "int8 PCK@0.2", "int8_kib": "int8 KiB",
+    "zoo": {
+        "name": "preset", "network": "network", "input": "input", "data": "scored on",
+        "float": "PCK@0.2 / @0.1", "int8": "int8 PCK@0.2 / @0.1",
+        "latency": "latency of int8", "bytes": "bytes of int8",
     },
     "latency.csv": {
         "file": "file", "model": "network and format", "bytes": "bytes",
@@ -30,13 +35,48 @@ MARK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def table(name):
-    """A Markdown table of a results file."""
-    lines = (HERE / "results" / name).read_text().splitlines()
-    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    """A Markdown table of a results file, or of the zoo."""
+    rows = _zoo() if name == "zoo" else _results(name)
     columns = COLUMNS[name]
     lines = [f"| {' | '.join(columns.values())} |", f"|{' --- |' * len(columns)}"]
-    lines += [f"| {' | '.join(row[key] for key in columns)} |" for row in rows]
+    lines += [f"| {' | '.join(str(row[key]) for key in columns)} |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _results(name):
+    lines = (HERE / "results" / name).read_text().splitlines()
+    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+
+
+def _zoo():
+    """Other people's models, then the presets; PCK is over the key points that both know."""
+    for row in _results("peers.csv"):
+        yield {
+            **row,
+            "name": row["file"].removesuffix(".tflite"),
+            "network": "",
+            "float": f"{float(row['pck@0.2']):.1f} / {float(row['pck@0.1']):.1f}",
+            "int8": "",
+            "latency": f"{float(row['latency_ratio']):.2f} (fp16)",
+            "bytes": f"{row['bytes']} (fp16)",
+        }
+    for folder in check_zoo.folders():
+        told = card.read(folder)
+        scores = {
+            kind: " / ".join(
+                f"{table.get('mean_shared', table['mean']):.1f}"
+                for table in (told["scores"][kind][metric] for metric in card.METRICS)
+            )
+            for kind in ("float", "int8")
+        }
+        yield {
+            **told,
+            **scores,
+            "name": f"[{folder.name}](zoo/{folder.name}/card.yaml)",
+            "data": told["data"]["name"],
+            "latency": f"{told['latency']['int8']:.2f}",
+            "bytes": told["files"][presets.INT8],
+        }
 
 
 def filled(text):

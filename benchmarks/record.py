@@ -1,43 +1,41 @@
 """Scores a finished run, float and int8, and adds it to the table of trainings.
 
-python benchmarks/record.py runs/NAME --data DIR --device "two CPU cores, TensorFlow" [--zoo NAME]
+python benchmarks/record.py runs/NAME --data DIR --device "two CPU cores, TensorFlow"
+    [--note "what was tried"] [--before MINUTES] [--zoo PRESET --peer MOVENET.tflite]
 
---zoo also copies the network and its fp32 and int8 files to zoo/NAME, with a model card; what is
-larger than 4 MiB stays in the run.
+--zoo also publishes it to zoo/PRESET: the weights in half precision, the int8 file, the fp16 file
+where it is small, and a model card. What is scored is then what is published. A run that is
+recorded again replaces its line.
 """
 
 import argparse
 import csv
 import datetime
-import json
+import importlib
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
+import card
+import lineage
 import table
 
+from keras_pose import presets, skeletons
 from keras_pose.data.open import open_reader
-from keras_pose.errors import command_line
+from keras_pose.errors import PoseError, command_line
 from keras_pose.export.quiet import quiet
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "training.csv"
-_CARD = """\
-# A model card. Every number was written by the command below.
-name: {name}
-description: >-
-  {network}, {skeleton} skeleton, input {input}, trained from {start} on {data}
-  with recipe {recipe}.
-licence: Apache-2.0 (code and weights)
-limits: >-
-  One person per crop. {limits}
-{numbers}"""
-_LARGEST = 4 << 20  # bytes of a file that belongs into a repository
-_LIMITS = {
-    "figures": "Trained on rendered figures alone: expect little on photographs.",
-    "lspet": "Trained on 8,989 sports photographs, which are for research use and are not part of "
-    "the project; a first result of {minutes} minutes, not a finished product.",
-}
+_FP16 = "model_fp16.tflite"
+_LARGEST = 4 << 20  # bytes of an fp16 file that is worth its place
+_SAME = ("recipe", "network", "steps", "minutes", "commit", "data")  # of one run
+# the table's first columns
+_FIRST = (
+    "date", "recipe", "settings", "note", "network", "parameters", "input", "steps", "batch_size",
+    "minutes", "minutes_before", "device", "commit", "data", "start",
+)  # fmt: skip
 
 
 @command_line
@@ -46,97 +44,184 @@ def main():
     parser.add_argument("run", help="folder of the run")
     parser.add_argument("--data", required=True, help="its validation split is scored")
     parser.add_argument("--device", required=True, help='such as "two CPU cores, TensorFlow"')
-    parser.add_argument("--zoo", metavar="NAME", help="also publish it to zoo/NAME")
+    parser.add_argument("--note", default="", help="what was tried, in a few words")
+    parser.add_argument(
+        "--before", type=float, metavar="MINUTES",
+        help="training behind the weights it began with (default: from that run or preset)",
+    )  # fmt: skip
+    parser.add_argument("--zoo", metavar="PRESET", help="also publish it to zoo/PRESET")
+    parser.add_argument("--peer", metavar="FILE.tflite", help="compare latencies with it")
     given = parser.parse_args()
-    with quiet():
-        from keras_pose.export.job import export
-        from keras_pose.models import network
-        from keras_pose.training import evaluate
-
-    run = Path(given.run)
-    model = network.load(run / "best.keras")
-    reader = open_reader(given.data, "val")
-    evaluate.check_skeleton(model.skeleton, reader.skeleton, run)
-
-    def score(predict, **how):
-        margin = model.notes["crop_margin"]
-        return evaluate.evaluate(predict, reader, model.input_size, margin, **how)
-
-    predict = evaluate.of_network(model)
-    plain = score(predict, presence=True)
-    means = _means(plain) | _means(score(predict, flip="agreeing"), "_flip")
-    if model.codec.head == "coordinates":
-        means |= _means(score(predict, flip="weighted"), "_flip_weighted")
-    if "coarse" in model.output:  # what the decoder behind it is worth
-        means |= _means(score(evaluate.of_network(model, "coarse")), "_coarse")
-    files = {
-        precision: export(
-            run / "best.keras", run / f"best_{precision}.tflite", precision,
-            calibrate=given.data, check=given.data,
+    if bool(given.zoo) != bool(given.peer):
+        raise PoseError(
+            "--zoo and --peer together", "one of them", f"A card needs both; take {card.PEER}."
         )
-        for precision in ("fp32", "int8")
-    }  # fmt: skip
-    int8 = files["int8"]
-    log = csv.DictReader((run / "log.csv").read_text().splitlines())
-    seconds = next(float(x["seconds"]) for x in log if int(x["step"]) == model.notes["steps"])
-    row = {
+    run = Path(given.run)
+    with quiet():  # TensorFlow greets from C++
+        importlib.import_module("keras_pose.export.job")
+    run = Path(given.run)
+    data = Path(given.data).name
+    card.about(data)  # before the long work
+    start = lineage.notes(run / "best.keras").get("start", "random weights")
+    lines = {
         "date": datetime.date.today().isoformat(),
-        "recipe": model.notes["recipe"],
-        "network": f"{model.builder} {model.arguments.get('size', '')}".strip(),
-        "parameters": model.count_params(),
-        "steps": model.notes["steps"],
-        "batch_size": model.notes["batch_size"],
-        "minutes": round(seconds / 60, 1),  # of fitting up to the best epoch, without validation
+        "minutes": lineage.minutes(run),  # of fitting up to the best epoch, without validation
+        "minutes_before": (
+            lineage.before(start, run.parent) if given.before is None else given.before
+        ),
+        "settings": lineage.settings(run),
+        "note": given.note,
         "device": given.device,
-        "commit": model.notes["commit"],
-        "data": "/".join(Path(given.data).parts[-1:]),
-        "start": model.notes.get("start", "random weights"),
-        **means,
-        "presence_auc": round(plain.presence, 4),
-        "int8_pck@0.2": round(int8.check.pck, 2),
-        "int8_drop": int8.check.drop,
-        "int8_presence_auc": int8.check.summary["presence_auc"],
-        "int8_kib": int8.path.stat().st_size // 1024,
+        "data": data,
+        "start": start,
         "command": table.command(__file__),
     }
+    with tempfile.TemporaryDirectory() as folder:
+        files = _exported(run, given.data, Path(folder), bool(given.zoo))
+        row, scores = _scored(files, given.data)
+        row = {name: (row | lines).get(name, "") for name in [*_FIRST, *row, "command"]}
+        if given.zoo:
+            ratios = card.latency(files[1:], given.peer, lines["command"])
+            card.publish(card.ZOO / given.zoo, files, _card(given.zoo, row, scores, ratios))
     _append(row)
-    print(row)
-    if given.zoo:
-        _publish(HERE.parent / "zoo" / given.zoo, run, model, files, row)
+    print("\n".join(f"{k}: {v}" for k, v in row.items() if v not in ("", None)))
 
 
-def _append(row):
-    """Adds a row to RESULTS; columns that only some rows have are empty in the others."""
-    rows = list(csv.DictReader(RESULTS.read_text().splitlines())) if RESULTS.exists() else []
-    rows.append(row)
-    part = RESULTS.with_suffix(".part")
-    with open(part, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(k for r in rows for k in r)), restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(part, RESULTS)
+def _exported(run, data, folder, publish):
+    """The files to score, in `folder`; to publish, the weights are in half precision from here on.
+
+    Returns paths: the .keras, the int8 .tflite, and the fp16 one where it is to be published.
+    """
+    from keras_pose.export.job import export
+    from keras_pose.models import half
+
+    source, int8, fp16 = (folder / name for name in (presets.KERAS, presets.INT8, _FP16))
+    if publish:
+        half.write(run / "best.keras", source)
+    else:
+        shutil.copyfile(run / "best.keras", source)
+    export(source, int8, "int8", calibrate=data, check=data)
+    if not publish:
+        return [source, int8]
+    export(source, fp16, "fp16", check=data)
+    return [source, int8, fp16][: 3 if fp16.stat().st_size <= _LARGEST else 2]
 
 
-def _publish(folder, run, model, files, row):
-    folder.mkdir(parents=True, exist_ok=True)
-    published = {f"{folder.name}.keras": run / "best.keras"}
-    published |= {f"{folder.name}_{p}.tflite": made.path for p, made in files.items()}
-    for name, path in published.items():
-        if path.stat().st_size <= _LARGEST:
-            shutil.copy(path, folder / name)
-    card = _CARD.format(
-        name=folder.name,
-        skeleton=model.skeleton.name,
-        input="x".join(map(str, model.input_size)),
-        limits=next((v for k, v in _LIMITS.items() if row["data"].startswith(k)), "").format(**row),
-        numbers="".join(f"{k}: {json.dumps(v)}\n" for k, v in row.items()),
-        **{k: row[k] for k in ("network", "data", "recipe", "start")},
-    )
-    (folder / "card.yaml").write_text(card)
+def _scored(files, data):
+    """(what the table says of a network and its scores, the part of the card with the scores)."""
+    from keras_pose import metadata
+    from keras_pose.models import network
+    from keras_pose.training import evaluate
+
+    path, int8 = files[:2]
+    model, reader = network.load(path), open_reader(data, "val")
+    evaluate.check_skeleton(model.skeleton, reader.skeleton, path)
+    margin, notes = model.notes["crop_margin"], model.notes
+    known = [name for name in model.skeleton.keypoints if name in skeletons.COCO17.keypoints]
+
+    def score(predict, flip=""):
+        """(Report of all key points, of those that other people's models know or None)"""
+        found = evaluate.find(predict, reader, model.input_size, margin, flip=flip)
+        return found.score(), found.score(known) if known else None
+
+    predict = evaluate.of_network(model)
+    whole, flipped = score(predict), score(predict, "agreeing")
+    quantized = score(evaluate.open_model(int8)[0])
+    presence, _ = evaluate.measure_presence(predict, reader, model.input_size, margin)
+    checked = metadata.read(int8).metrics
+    means = _means(whole[0]) | _shared(whole[1]) | _means(flipped[0], "_flip")
+    if model.codec.head == "coordinates":
+        means |= _means(score(predict, "weighted")[0], "_flip_weighted")
+        if "coarse" in model.output:  # what the decoder behind it is worth
+            means |= _means(score(evaluate.of_network(model, "coarse"))[0], "_coarse")
+    row = {
+        "recipe": notes["recipe"],
+        "network": f"{model.builder} {model.arguments.get('size', '')}".strip(),
+        "parameters": model.count_params(),
+        "input": "x".join(map(str, model.input_size)),
+        "steps": notes["steps"],
+        "batch_size": notes["batch_size"],
+        "commit": notes["commit"],
+        **means,
+        "presence_auc": round(presence, 4),
+        "int8_pck@0.2": round(quantized[0].mean(), 2),
+        **{f"int8_{name}": value for name, value in _shared(quantized[1]).items()},
+        "int8_drop": round(checked["pck@0.2_fp32"] - checked["pck@0.2"], 4),
+        "int8_presence_auc": checked["presence_auc"],
+        "int8_kib": int8.stat().st_size // 1024,
+    }
+    told = {
+        "skeleton": model.skeleton.name,
+        "key_points": list(model.skeleton.keypoints),
+        "shared": len(known),
+        "persons": whole[0].persons - whole[0].left_out,
+        "float": card.scores(*whole),
+        "flip": {name: card.means(*flipped, name) for name in card.METRICS},
+        "int8": card.scores(*quantized),
+    }
+    return row, told
 
 
 def _means(report, suffix=""):
     return {f"{name}{suffix}": round(report.mean(name), 2) for name in report.tables}
+
+
+def _shared(report):
+    """PCK over the shared key points, as pck12@0.2; report: None where there are none."""
+    if report is None:
+        return {}
+    named = {name: name.replace("pck", f"pck{len(report.only)}") for name in card.METRICS}
+    return {column: round(report.mean(name), 2) for name, column in named.items()}
+
+
+def _card(name, row, scores, ratios):
+    """What zoo/<name>/card.yaml says, but for the files, which `card.publish` adds."""
+    words, licence, limits = card.about(row["data"])
+    count = len(scores["key_points"])
+    size = row["input"]
+    return {
+        "name": name,
+        "description": f"{row['network']}, {count} key points, {size}, trained on {words}",
+        **{k: row[k] for k in ("network", "parameters")},
+        "skeleton": scores["skeleton"],
+        "key_points": scores["key_points"],
+        "input": size,
+        "licence": "Apache-2.0 (code and weights)",
+        "limits": limits,
+        "data": {"name": row["data"], "licence": licence},
+        "training": {
+            k: row[k]
+            for k in (
+                "date", "recipe", "settings", "commit", "start", "steps", "batch_size", "minutes",
+                "minutes_before", "device", "note",
+            )
+        },
+        "scored_on": f"{row['data']}, {scores['persons']} validation persons in crops around them",
+        "shared": f"mean_shared is over the {scores['shared']} key points that coco17 has too",
+        "scores": {
+            "float": scores["float"] | {"presence_auc": row["presence_auc"]},
+            "int8": scores["int8"] | {"presence_auc": row["int8_presence_auc"]},
+            "float_flip_test": scores["flip"],
+        },
+        "latency": ratios,
+        "command": row["command"],
+    }  # fmt: skip
+
+
+def _append(row):
+    """Adds a row to RESULTS in place of an earlier one of the same run.
+
+    Columns that only some rows have are empty in the others.
+    """
+    rows = list(csv.DictReader(RESULTS.read_text().splitlines())) if RESULTS.exists() else []
+    rows = [r for r in rows if any(r.get(name) != str(row[name]) for name in _SAME)] + [row]
+    names = dict.fromkeys([*_FIRST, *(name for r in rows for name in r if name != "command")])
+    part = RESULTS.with_suffix(".part")
+    with open(part, "w", newline="") as file:
+        writer = csv.DictWriter(file, [*names, "command"], restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(part, RESULTS)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,88 @@
+"""Checks the zoo: every preset is what its card says, and all of it is small.
+
+python benchmarks/check_zoo.py                                     exit 1 with what is wrong
+python benchmarks/check_zoo.py --peer FILE.tflite [--rounds 100]   time all presets anew first
+
+Ratios measured while a machine does other work are off: time them again when it is idle.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import card
+import table
+
+from keras_pose import metadata, presets
+from keras_pose.errors import PoseError, command_line
+
+LARGEST = 20_000_000  # bytes of the whole zoo
+NEEDED = (presets.INT8, presets.KERAS)
+_SUPERSEDED = "_lspet"  # first results, in an older layout: they go when those of lsp14 are here
+
+
+def folders() -> list[Path]:
+    """The presets' folders."""
+    found = (path.parent for path in sorted(card.ZOO.glob(f"*/{presets.CARD}")))
+    return [folder for folder in found if not folder.name.endswith(_SUPERSEDED)]
+
+
+def problems() -> list[str]:
+    """What is wrong with the zoo, one line each."""
+    found = [f"{folder.name}: {line}" for folder in folders() for line in _wrong(folder)]
+    size = sum(p.stat().st_size for folder in folders() for p in folder.iterdir())
+    if size > LARGEST:
+        found.append(f"all presets: {size} bytes, of {LARGEST} at most")
+    return found
+
+
+def _wrong(folder):
+    try:
+        told = card.read(folder)
+    except PoseError as error:
+        yield str(error)
+        return
+    first = (folder / presets.CARD).read_text().splitlines()[0]
+    if (told["name"], first) != (folder.name, f"# {folder.name}: {told['description']}"):
+        yield f"the card is of {told['name']}, and begins with {first!r}"
+    here = {p.name: p.stat().st_size for p in folder.iterdir() if p.name != presets.CARD}
+    if here != told["files"]:
+        yield f"files {here}, in the card {told['files']}"
+    missing = [name for name in NEEDED if name not in here]
+    if missing:
+        yield f"without {', '.join(missing)}"
+    for path in sorted(folder.glob("*.tflite")):
+        skeleton = metadata.read(path).skeleton
+        if (skeleton.name, list(skeleton.keypoints)) != (told["skeleton"], told["key_points"]):
+            yield f"{path.name} of {skeleton.name}, in the card {told['skeleton']}"
+    whole, int8 = (told["scores"][kind]["pck@0.2"] for kind in ("float", "int8"))
+    lost = max(whole[mean] - int8[mean] for mean in ("mean", "mean_shared") if mean in whole)
+    if lost > card.DROP:
+        yield f"int8 loses {lost:.2f} of PCK@0.2"
+
+
+def time_anew(peer, rounds):
+    """Measures every preset's latency again and writes it into its card."""
+    for folder in folders():
+        files = sorted(folder.glob("*.tflite"), reverse=True)
+        ratios = card.latency(files, peer, table.command(__file__), rounds)
+        print(folder.name, ratios)
+        card.write(folder, {**card.read(folder), "latency": ratios})
+
+
+@command_line
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peer", metavar="FILE.tflite", help="compare latencies with it")
+    parser.add_argument("--rounds", type=int, default=100, help="timed runs of each")
+    given = parser.parse_args()
+    if given.peer:
+        time_anew(given.peer, given.rounds)
+    found = problems()
+    if found:
+        sys.exit("error: " + "\n       ".join(found))
+    print(f"{len(folders())} presets, as their cards say")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""From a run to a line in the table of trainings and a preset with its card."""
+
+import csv
+import json
+import shutil
+import sys
+import zipfile
+
+import dots
+import numpy as np
+import pytest
+import train_worker
+import yaml
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import card
+import check_zoo
+import lineage
+import record
+
+from keras_pose import export
+from keras_pose.errors import PoseError
+from keras_pose.models import network
+from keras_pose.training import evaluate, run
+from keras_pose.training import recipe as recipes
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with data, a short run, a peer to compare with, and what `record` made of them."""
+    home = tmp_path_factory.mktemp("home")
+    data = home / "lspet"
+    dots.write(dots.DotsReader(8), data / "train")
+    dots.write(dots.DotsReader(6, seed=1), data / "val")
+    best = run.train(train_worker.recipe(epochs=1), data, home / "runs" / "tiny", progress=False)
+    peer = home / "peer.tflite"
+    peer.write_bytes(export.to_tflite(network.load(best)))
+    (home / "training.csv").write_text("recipe,old,command\nearlier,1,python\n")
+    given = [best.parent, "--data", data, "--device", "a core", "--note", "first, of many"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(record, "RESULTS", home / "training.csv")
+        patch.setattr(card, "ZOO", home / "zoo")
+        for options in ([], ["--zoo", "tiny_lsp14", "--peer", peer]):
+            patch.setattr(sys, "argv", ["record.py", *map(str, [*given, *options])])
+            record.main()
+    return home
+
+
+@pytest.fixture
+def preset(home, tmp_path, monkeypatch):
+    """A copy of the preset, to spoil; its card as a dict."""
+    folder = shutil.copytree(home / "zoo" / "tiny_lsp14", tmp_path / "tiny_lsp14")
+    monkeypatch.setattr(check_zoo, "folders", lambda: [folder])
+    return folder, card.read(folder)
+
+
+def test_a_run_has_one_line_and_earlier_ones_stay(home):
+    with open(home / "training.csv", newline="") as file:
+        earlier, line = csv.DictReader(file)
+    assert (earlier["recipe"], earlier["old"], earlier["note"]) == ("earlier", "1", "")
+    assert (line["recipe"], line["old"], line["note"]) == ("tiny", "", "first, of many")
+    assert "--zoo tiny_lsp14" in line["command"] and list(line)[-1] == "command"
+    for name in ("pck@0.2", "pck12@0.1", "int8_pck12@0.2", "pck@0.2_flip"):
+        assert 0 <= float(line[name]) <= 100
+
+
+def test_the_card_is_of_the_files(preset, home):
+    folder, told = preset
+    assert check_zoo.problems() == []
+    assert yaml.safe_load((folder / "card.yaml").read_text()) == told
+    assert set(told["files"]) == {"model.keras", "model_int8.tflite", "model_fp16.tflite"}
+    assert told["training"]["note"] == "first, of many" and told["training"]["minutes_before"] == 0
+    assert set(told["latency"]) == {"ratio_to", "threads", "int8", "fp16", "command"}
+    for kind, file in (("float", "model.keras"), ("int8", "model_int8.tflite")):
+        predict, skeleton, size, margin = evaluate.open_model(folder / file)
+        found = evaluate.find(predict, record.open_reader(home / "lspet", "val"), size, margin)
+        joints = told["scores"][kind]["pck@0.2"]
+        assert joints["mean"] == pytest.approx(found.score().mean(), abs=0.01)
+        twelve = found.score(skeleton.keypoints[:12])
+        assert joints["mean_shared"] == pytest.approx(twelve.mean(), abs=0.01)
+        assert set(skeleton.keypoints) < set(joints)
+
+
+def test_the_zoo_is_small(preset, monkeypatch):
+    size = sum(path.stat().st_size for path in preset[0].iterdir())
+    monkeypatch.setattr(check_zoo, "LARGEST", size)
+    assert check_zoo.problems() == []
+    monkeypatch.setattr(check_zoo, "LARGEST", size - 1)
+    assert [f"of {size - 1} at most" in line for line in check_zoo.problems()] == [True]
+
+
+def test_a_file_that_is_missing_is_named(preset):
+    (preset[0] / "model_int8.tflite").unlink()
+    assert "without model_int8.tflite" in check_zoo.problems()[1]
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"name": "other"}, "card is of other"),
+        ({"files": {"model.keras": 1}}, "in the card"),
+        ({"skeleton": "coco17"}, "coco17"),
+        ({"scores": {"float": {"pck@0.2": {"mean": 5}}, "int8": {"pck@0.2": {"mean": 3}}}}, "2.00"),
+    ],
+)
+def test_a_card_that_says_otherwise_is_told(preset, change, said):
+    folder, told = preset
+    card.write(folder, {**told, **change})
+    assert any(said in line for line in check_zoo.problems())
+
+
+def test_a_card_begins_with_its_description(preset):
+    path = preset[0] / "card.yaml"
+    path.write_text("# another line\n" + path.read_text())
+    assert "begins with '# another line'" in check_zoo.problems()[0]
+    path.write_text("no card")
+    assert "card.yaml" in check_zoo.problems()[0]
+
+
+def test_int8_must_keep_up(preset, tmp_path):
+    folder, told = preset
+    told["scores"]["int8"]["pck@0.2"]["mean_shared"] -= 1.5
+    files = [folder / name for name in told["files"]]
+    with pytest.raises(PoseError, match="mean_shared"):
+        card.publish(tmp_path / "new", files, told)
+    assert not (tmp_path / "new").exists()
+    card.write(folder, told)
+    assert any("int8 loses 1.50" in line for line in check_zoo.problems())
+
+
+def test_latencies_are_measured_again(preset, home):
+    folder, told = preset
+    told["latency"] = {"ratio_to": "nothing", "threads": 1, "int8": 1e6, "fp16": 1e6}
+    card.write(folder, told)
+    check_zoo.time_anew(home / "peer.tflite", rounds=3)
+    now = card.read(folder)
+    assert now["latency"].pop("ratio_to") == "peer.tflite" and now["latency"]["int8"] < 1000
+    assert {**now, "latency": 0} == {**told, "latency": 0}
+
+
+def test_data_of_unknown_licence_are_refused():
+    with pytest.raises(PoseError, match=r"card\.py"):
+        card.about("holidays")
+
+
+def fake_run(folder, start, minutes=5.0):
+    """What `lineage` reads of a run."""
+    folder.mkdir(parents=True)
+    notes = {"steps": 20, "start": start}
+    with zipfile.ZipFile(folder / "best.keras", "w") as file:
+        file.writestr("config.json", json.dumps({"config": {"notes": notes}}))
+    lines = f"step,seconds\n10,1.0\n20,{60 * minutes}\n30,9999.0\n"
+    (folder / "log.csv").write_text(lines)
+
+
+def test_the_minutes_of_parents_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(card, "ZOO", tmp_path / "zoo")
+    fake_run(tmp_path / "a", "weights/trunk.npz", 10)
+    fake_run(tmp_path / "b", "a/best.keras", 2.5)
+    assert lineage.minutes(tmp_path / "b") == 2.5
+    assert lineage.before("b/best.keras", tmp_path) == 12.5
+    for start in ("random weights", "imagenet", "weights/trunk.npz"):
+        assert lineage.before(start, tmp_path) == 0
+    with pytest.raises(PoseError, match="--before"):
+        lineage.before("c/best.keras", tmp_path)
+    (tmp_path / "zoo" / "c").mkdir(parents=True)
+    told = {
+        "name": "c",
+        "description": "",
+        "files": {},
+        "training": {"minutes": 3.0, "minutes_before": 4.5},
+    }
+    card.write(tmp_path / "zoo" / "c", told)
+    assert lineage.before("c/model.keras", tmp_path) == lineage.before("c", tmp_path) == 7.5
+
+
+def test_what_was_set_is_told(tmp_path):
+    given = ["optimizer.rate=0.5", "network.weights=far/away/run/best.keras", "network.size=m"]
+    recipe = recipes.load("repose_lite_figures", [*given, "augment.scale=(0.5,1.5)"])
+    position = {"recipe": recipe.to_dict()}
+    np.savez(tmp_path / "state.npz", position=np.array(json.dumps(position)))
+    (tmp_path / "state.npz").rename(tmp_path / "last.state")
+    told = lineage.settings(tmp_path).split()
+    expected = {"optimizer.rate=0.5", "network.weights=run/best.keras", "network.size=m"}
+    assert set(told) == expected | {"augment.scale=(0.5,1.5)"}
+    assert "not known" in lineage.settings(tmp_path / "nowhere")
+
+
+def test_the_zoo_is_what_its_cards_say():
+    assert check_zoo.folders() and check_zoo.problems() == []
