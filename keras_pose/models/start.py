@@ -45,7 +45,8 @@ def _file(weights):
     try:
         return os.fspath(presets.resolve(weights, presets.KERAS))
     except PoseError as error:
-        raise PoseError(f'"{IMAGENET}", or {error.expected}', error.received, error.advice) from error
+        expected = f'"{IMAGENET}", or {error.expected}'
+        raise PoseError(expected, error.received, error.advice) from error
 
 
 def _is_pose_network(path):
