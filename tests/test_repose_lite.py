@@ -10,6 +10,7 @@ from keras_pose.codecs import GaussianHeatmap, SoftmaxHeatmap
 from keras_pose.errors import PoseError
 from keras_pose.models import RePoseLite
 from keras_pose.models.counting import count
+from keras_pose.models.repose_lite import BEHIND as BEHIND_SIZES
 from keras_pose.models.repose_lite import SIZES, update_waves
 from keras_pose.skeletons import COCO17, LSP14, MPII16, Skeleton
 
@@ -27,6 +28,61 @@ class TestRePoseLite(ModelChecks):
     builder = "RePoseLite"
     arguments = TINY
     outputs = {"pre": (4, 4, 3), "post": (4, 4, 3), "heatmaps": (8, 8, 3)}  # noqa: RUF012
+
+
+BEHIND = {
+    "skeleton": ARM.to_dict(),
+    "input_size": [32, 32],
+    "channels": [8, 8],  # a deeper random trunk would make another answer of rounding
+    "keypoint_channels": 2,
+    "backbone": "mobilenet_v2",
+    "alpha": 0.35,
+}
+
+
+class TestBehindABackbone(ModelChecks):
+    builder = "RePoseLite"
+    arguments = BEHIND
+    outputs = TestRePoseLite.outputs
+    int8_error = 0.2  # a random trunk: linear bottlenecks, whose ranges nothing bounds
+
+def test_a_backbone_gives_the_levels_and_keeps_its_weights(tmp_path):
+    network = RePoseLite(**BEHIND)
+    unsettle(network)  # statistics as after training: not those of a folded trunk
+    names = {layer.name for layer in network.layers}
+    assert "block_5_project" in names  # stride 8, the deepest that two widths read
+    assert "block_6_expand" not in names
+    assert not [name for name in names if name.startswith("stem")]
+    network.save(tmp_path / "a.keras")
+    other = RePoseLite(**{**BEHIND, "keypoint_channels": 3}, weights=f"backbone:{tmp_path}/a.keras")
+    for name in ("Conv1", "block_5_project"):
+        np.testing.assert_array_equal(
+            network.get_layer(name).get_weights()[0], other.get_layer(name).get_weights()[0]
+        )
+    assert other.arguments["weights"] is None
+
+
+def test_sizes_behind_a_backbone():
+    small, medium = (RePoseLite(size, backbone="mobilenet_v2") for size in "sm")
+    assert small.arguments["channels"] == list(BEHIND_SIZES["s"]["channels"])
+    assert small.count_params() == 601_082
+    assert small.count_params() < medium.count_params()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"stem": 8}, "stem=8"),
+        ({"blocks": (1, 1, 1)}, "blocks="),
+        ({"backbone": "vgg"}, "backbone among"),
+        ({"channels": (8, 8, 8, 8, 8)}, "at most 4 strides"),
+        ({"input_size": (48, 32)}, "multiples of 32"),
+        ({"weights": "missing.npz", "frozen_norm": True}, "does not exist"),
+    ],
+)
+def test_what_does_not_fit_a_backbone_is_refused(changes, words):
+    with pytest.raises(PoseError, match=words):
+        RePoseLite(**{**BEHIND, **changes})
 
 
 def _tiny(**changes):

@@ -139,3 +139,58 @@ def test_a_pose_file_that_is_absent_or_damaged(content, tmp_path):
         path.write_bytes(content)
     with pytest.raises(PoseError, match=r"best\.keras"):
         start(Around(), "mobilenet_v2", path)
+
+
+def test_a_backbone_alone_is_taken_out_of_another_pose_network(tmp_path):
+    path = tmp_path / "best.keras"
+    source = _saved(path, skeleton=PAIR)  # whose head would not fit
+    network = Around(frozen_norm=True)
+    head = network.get_layer("head").get_weights()
+    start(network, "mobilenet_v2", f"backbone:{path}")
+    for name in ("Conv1", "block_2_project_BN"):
+        for found, wanted in zip(
+            network.get_layer(name).get_weights(),
+            source.get_layer(name).get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(network.get_layer("head").get_weights()[0], head[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [({"alpha": 0.5}, "shape"), ({"backbone": "resnet50"}, "around")]
+)
+def test_another_backbone_gives_nothing(arguments, message, tmp_path):
+    path = tmp_path / "best.keras"
+    _saved(path)
+    if "backbone" in arguments:
+        arguments["alpha"] = 1.0
+    network = Around(**arguments)
+    before = [w.copy() for w in network.get_weights()]
+    with pytest.raises(PoseError, match=message):
+        start(network, arguments.get("backbone", "mobilenet_v2"), f"backbone:{path}")
+    assert all(np.array_equal(a, b) for a, b in zip(before, network.get_weights(), strict=True))
+
+
+def test_a_shallower_backbone_is_refused(tmp_path):
+    path = tmp_path / "best.keras"
+    _saved(path, alpha=0.35)
+    network = models.RePoseLite(
+        "s", ARM, (32, 32), channels=(8, 8), keypoint_channels=2, backbone="mobilenet_v2",
+        alpha=0.35,
+    )  # fmt: skip
+    with pytest.raises(PoseError, match="without block_"):
+        start(network, "mobilenet_v2", f"backbone:{path}")
+
+
+def test_a_folded_trunk_stays_frozen(tmp_path):
+    path = tmp_path / "best.keras"
+    source = Around(frozen_norm=True)
+    for layer in source.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_mean.assign(0 * layer.moving_mean)
+            layer.moving_variance.assign(0 * layer.moving_variance + 1)
+    source.save(path)
+    start(Around(frozen_norm=True), "mobilenet_v2", f"backbone:{path}")
+    with pytest.raises(PoseError, match="calibrate_norms"):
+        start(Around(), "mobilenet_v2", f"backbone:{path}")

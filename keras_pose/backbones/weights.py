@@ -59,14 +59,60 @@ def load(network, name, weights, alpha=1.0):
     else:
         _refuse_other_dialect(network, name, weights)
         arrays = _of_keras(weights, name, alpha)
+    _assign(network, found, arrays, weights, name)
+
+
+def copy(source, network, name, path):
+    """Fills a network's backbone from another network around the same one.
+
+    source: functional Keras model that was read from `path`, as deep as `network` at least.
+
+    Raises PoseError, before anything is changed, for a source without the backbone or without
+    layers that the network has, for another width, and for normalisation that is folded into the
+    source's convolutions and not frozen in the network.
+    """
+    found = _pairs(network, name)
+    there = dict(_pairs(source, name))
+    missing = [conv for conv, _ in found if conv not in there]
+    if missing:
+        raise PoseError(
+            f"a {name} as deep as this network's",
+            f"{path} without {missing[0]}",
+            "Take the file of a network that reads as deep levels.",
+        )
+    if _folded(source, there) and any(network.get_layer(norm).trainable for _, norm in found):
+        raise _thawed(path)
+    arrays = {c: [v.numpy() for v in _variables(source, c, there[c])] for c, _ in found}
+    _assign(network, found, arrays, path, name)
+
+
+def _assign(network, found, arrays, path, name):
+    """Gives each convolution its five arrays, once all of them are known to fit."""
     updates = []
     for conv, norm in found:
         targets = _variables(network, conv, norm)
         for variable, values in zip(targets, arrays[conv], strict=True):
-            _fits(variable, values, weights, name)
+            _fits(variable, values, path, name)
             updates.append((variable, values))
     for variable, values in updates:
         variable.assign(values)
+
+
+def _folded(network, pairs):
+    """Whether no statistics are left: a trunk whose normalisation was folded in."""
+    layers = [network.get_layer(norm) for norm in pairs.values()]
+    return all(
+        (layer.moving_mean.numpy() == 0).all() and (layer.moving_variance.numpy() == 1).all()
+        for layer in layers
+    )
+
+
+def _thawed(path):
+    return PoseError(
+        "frozen normalisation for a trunk that has its normalisation folded in",
+        f"{path} for normalisation that trains, whose first batches would undo it",
+        "Build with frozen_norm=True; backbones.weights.calibrate_norms says how to thaw it.",
+    )
 
 
 def calibrate_norms(network, name, images, batch_size=8):
@@ -130,11 +176,7 @@ def _fits(variable, values, weights, name):
 def _of_trunk(path, network, found, name):
     """Layer to its five arrays, from an .npz with normalisation folded in."""
     if any(network.get_layer(norm).trainable for _, norm in found):
-        raise PoseError(
-            "frozen normalisation for a trunk that has its normalisation folded in",
-            f"{path} for normalisation that trains, whose first batches would undo it",
-            "Build with frozen_norm=True; backbones.weights.calibrate_norms says how to thaw it.",
-        )
+        raise _thawed(path)
     try:
         with np.load(path) as file:
             given = {key: file[key].astype(np.float32) for key in file.files}

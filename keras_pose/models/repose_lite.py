@@ -16,6 +16,9 @@ Where it departs, and why:
 - few channels per key point, and the trunk's features stay beside theirs (an addition): the
   updates need not carry all that the decoder wants to know.
 - a context branch at half the coarse resolution, where a view of the whole person is cheap.
+
+With `backbone` a trunk that was trained before takes the place of the small one of its own: its
+levels, each through a 1 x 1 convolution, are what the updates and the refinement read.
 """
 
 import functools
@@ -24,15 +27,22 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_pose import skeletons
+from keras_pose import backbones, skeletons
 from keras_pose.codecs import GaussianHeatmap, SoftmaxHeatmap
 from keras_pose.errors import PoseError
 from keras_pose.layers import LinkedConv2D, upsample
 from keras_pose.models.network import PoseNetwork, sides
+from keras_pose.models.start import start
 
 SIZES = {
     "s": {"stem": 16, "channels": (24, 48, 96), "blocks": (0, 1, 2), "keypoint_channels": 4},
     "m": {"stem": 24, "channels": (48, 96, 192), "blocks": (1, 2, 4), "keypoint_channels": 8},
+}
+# behind a backbone: no stem and no blocks. Stride 32 is not read: in MobileNetV2 it is three
+# quarters of all weights
+BEHIND = {
+    "s": {"channels": (32, 64, 96), "keypoint_channels": 4},
+    "m": {"channels": (48, 96, 160), "keypoint_channels": 8},
 }
 CODECS = {"softmax": SoftmaxHeatmap, "mse": GaussianHeatmap}
 _LAMBDA = 0.3  # start of the residual weight: small, but every update has a gradient at once
@@ -50,6 +60,10 @@ def RePoseLite(
     channels=None,
     blocks=None,
     keypoint_channels=None,
+    backbone=None,
+    alpha=1.0,
+    frozen_norm=False,
+    weights=None,
 ) -> PoseNetwork:
     """A network for phones; see the module for what it shares with RePose.
 
@@ -63,8 +77,12 @@ def RePoseLite(
     the codec. sigma: in input pixels. ordering: as in RePose.
     stem: channels at stride 2; channels, blocks: width and number of residual blocks at strides
     4, 8, 16 (and on, for large inputs); keypoint_channels: features of each key point.
+    backbone: name of one of keras_pose.backbones in place of stem and blocks; channels are then
+    the widths that its levels are brought to. alpha, frozen_norm: of the backbone, see
+    `backbones.build`. weights: what to begin with, see `start`.
 
-    Raises PoseError for an unknown size or loss, and for sides that no such strides divide.
+    Raises PoseError for an unknown size, loss or backbone, for sides that no such strides divide,
+    for stem or blocks beside a backbone, and for weights that do not fit.
     """
     arguments = dict(locals())
     skeleton = skeletons.get(skeleton)
@@ -75,16 +93,15 @@ def RePoseLite(
     channels, width = widths["channels"], widths["keypoint_channels"]
 
     image = keras.Input((*input_size, 3), name="image")
-    x = layers.Rescaling(1 / 255, name="normalise")(image)  # no offset: folds into the stem
-    x = _convolution(x, widths["stem"], 3, 2, name="stem")
-    skips = []
-    for i, count in enumerate(widths["blocks"]):
-        name = f"stride{4 * 2**i}"
-        down = _convolution if i == 0 else _separable  # few channels: the plain one is as cheap
-        x = down(x, channels[i], 3 if i == 0 else 5, 2, name=f"{name}_down")
-        for j in range(1, count + 1):
-            x = _residual(x, name=f"{name}_{j}")
-        skips.append(x)
+    if backbone is None:
+        skips = _trunk(image, widths)
+    else:
+        levels = backbones.build(backbone, image, alpha=alpha, frozen_norm=frozen_norm)
+        skips = [
+            _convolution(levels[s], c, name=f"stride{s}_lateral")
+            for s, c in zip(backbones.STRIDES, channels, strict=False)
+        ]
+    x = skips[-1]
     for i in range(len(channels) - 2, 0, -1):
         x = _joined(x, skips[i], name=f"stride{4 * 2**i}_context")
 
@@ -102,14 +119,32 @@ def RePoseLite(
     x = _add(x, _convolution(features, channels[1], active=False, name="merge"), name="merge")
     x = _residual(_joined(x, skips[0], name="refine"), kernel=3, name="refined")
     outputs["heatmaps"] = layers.Conv2D(skeleton.count, 1, dtype="float32", name="last_heatmaps")(x)
-    return PoseNetwork(
+    made = PoseNetwork(
         image,
         outputs,
         skeleton=skeleton,
         codec=CODECS[loss](input_size, [side // 4 for side in input_size], sigma),
         builder="RePoseLite",
-        arguments=arguments,
+        arguments={**arguments, "weights": None},
     )
+    if weights is not None:
+        start(made, backbone, weights)
+    return made
+
+
+def _trunk(image, widths):
+    """The network's own: features at strides 4, 8, 16 and on, for as many as there are widths."""
+    x = layers.Rescaling(1 / 255, name="normalise")(image)  # no offset: folds into the stem
+    x = _convolution(x, widths["stem"], 3, 2, name="stem")
+    levels = []
+    for i, (channels, count) in enumerate(zip(widths["channels"], widths["blocks"], strict=True)):
+        name = f"stride{4 * 2**i}"
+        down = _convolution if i == 0 else _separable  # few channels: the plain one is as cheap
+        x = down(x, channels, 3 if i == 0 else 5, 2, name=f"{name}_down")
+        for j in range(1, count + 1):
+            x = _residual(x, name=f"{name}_{j}")
+        levels.append(x)
+    return levels
 
 
 def update_waves(skeleton, ordering="hips-out") -> list[list[int]]:
@@ -196,30 +231,53 @@ def _join(tensors, name):
 
 
 def _widths(arguments):
-    """The four widths, those of the size where not given. Refuses what cannot be built."""
-    size, loss = arguments["size"], arguments["loss"]
+    """The widths, those of the size where not given. Refuses what cannot be built."""
+    size, loss, backbone = (arguments[k] for k in ("size", "loss", "backbone"))
     if size not in SIZES or loss not in CODECS:
         raise PoseError(
             f"a size among {sorted(SIZES)} and a loss among {sorted(CODECS)}",
             f"size={size!r}, loss={loss!r}",
             "Choose from these; other widths can be given one by one.",
         )
+    known = SIZES[size] if backbone is None else BEHIND[size]
     given = {k: arguments[k] for k in SIZES[size] if arguments[k] is not None}
-    widths = {**SIZES[size], **given}
-    levels = len(widths["channels"])
-    if levels < 2 or len(widths["blocks"]) != levels:
+    if given.keys() - known.keys():
+        raise PoseError(
+            f"no stem and no blocks beside backbone={backbone!r}, which has its own",
+            ", ".join(f"{k}={given[k]!r}" for k in sorted(given.keys() - known.keys())),
+            "Leave them out, or leave the backbone out.",
+        )
+    widths = {**known, **given}
+    levels, blocks = len(widths["channels"]), widths.get("blocks", ())
+    if levels < 2 or (backbone is None and len(blocks) != levels):
         raise PoseError(
             "channels and blocks for the same two or more strides",
-            f"channels={widths['channels']}, blocks={widths['blocks']}",
+            f"channels={widths['channels']}, blocks={blocks}",
             "Give one number of each for stride 4, 8, 16.",
         )
-    counts = [widths["stem"], widths["keypoint_channels"], *widths["channels"]]
-    if not all(isinstance(n, int) for n in [*counts, *widths["blocks"]]) or min(counts) < 1:
+    counts = [widths.get("stem", 1), widths["keypoint_channels"], *widths["channels"]]
+    if not all(isinstance(n, int) for n in [*counts, *blocks]) or min(counts) < 1:
         raise PoseError(
             "whole numbers from 1 for stem, channels and keypoint_channels, from 0 for blocks",
             str(widths),
             "Leave out what the size should decide.",
         )
+    _check_sides(arguments, levels)
+    return widths
+
+
+def _check_sides(arguments, levels):
+    """The deepest stride divides the sides; a backbone has its own."""
+    if arguments["backbone"] is not None:
+        strides = backbones.STRIDES
+        if levels > len(strides):
+            raise PoseError(
+                f"channels for at most {len(strides)} strides of a backbone",
+                f"channels={arguments['channels']}",
+                "Leave out what the size should decide.",
+            )
+        backbones.check(arguments["backbone"], arguments["input_size"], strides[:levels])
+        return
     stride = 4 * 2 ** (levels - 1)
     if any(side % stride or side < stride for side in arguments["input_size"]):
         raise PoseError(
@@ -227,4 +285,3 @@ def _widths(arguments):
             f"input_size={tuple(arguments['input_size'])}",
             "Take the next larger multiple, or fewer channels and blocks.",
         )
-    return widths

@@ -8,11 +8,11 @@ import zipfile
 import keras
 
 from keras_pose import presets
-from keras_pose.backbones.weights import IMAGENET
-from keras_pose.backbones.weights import load as load_backbone
+from keras_pose.backbones import weights as backbone_weights
 from keras_pose.errors import PoseError
 from keras_pose.models.network import PoseNetwork, load
 
+BACKBONE_OF = "backbone:"  # before the path of a pose network's file
 # arguments that may differ from the file's: they change no weight's meaning
 _FREE = (
     "skeleton", "input_size", "frozen_norm", "weights", "noise_groups", "dropout", "score",
@@ -27,25 +27,30 @@ def start(network, backbone, weights):
     arguments). weights: "imagenet", a file of keras.applications or a trunk, for the backbone alone
     (see `keras_pose.backbones.weights.load`); or the `.keras` file of a pose network that was built
     alike, for every weight. The input size, whether normalisation is frozen and what only training
-    or the score knows may differ (_FREE). A preset's name stands for its .keras file.
+    or the score knows may differ (_FREE). "backbone:FILE.keras" takes the backbone alone out of any
+    pose network around the same one. A preset's name stands for its .keras file.
 
     Raises PoseError for what does not fit, before any weight has changed.
     """
     weights = _file(os.fspath(weights))
-    if weights.endswith(".keras") and _is_pose_network(weights):
+    if weights.startswith(BACKBONE_OF):
+        path = weights.removeprefix(BACKBONE_OF)
+        backbone_weights.copy(load(path), network, backbone, path)
+    elif weights.endswith(".keras") and _is_pose_network(weights):
         _copy(load(weights), network, weights)
     else:
-        load_backbone(network, backbone, weights, network.arguments.get("alpha", 1.0))
+        alpha = network.arguments.get("alpha", 1.0)
+        backbone_weights.load(network, backbone, weights, alpha)
 
 
 def _file(weights):
     """A path in place of a preset's name; everything else as it is."""
-    if weights == IMAGENET:
+    if weights == backbone_weights.IMAGENET or weights.startswith(BACKBONE_OF):
         return weights
     try:
         return os.fspath(presets.resolve(weights, presets.KERAS))
     except PoseError as error:
-        expected = f'"{IMAGENET}", or {error.expected}'
+        expected = f'"{backbone_weights.IMAGENET}", or {error.expected}'
         raise PoseError(expected, error.received, error.advice) from error
 
 

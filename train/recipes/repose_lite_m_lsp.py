@@ -1,0 +1,23 @@
+"""RePose-Lite M behind MobileNetV2, on Leeds Sports Pose Extended.
+
+python train/train.py repose_lite_m_lsp --data DIR --set network.weights=backbone:FILE.keras
+
+FILE is a network around the same backbone that has seen these persons, as best.keras of
+repose_lite_s_lsp. A trunk (.npz) or the name of one in the zoo will do too.
+"""
+
+from keras_pose.data.augment import Augment
+from keras_pose.training.recipe import Optimizer, Recipe
+
+recipe = Recipe(
+    builder="RePoseLite",
+    network={
+        "size": "m", "input_size": (192, 192), "backbone": "mobilenet_v2", "frozen_norm": True
+    },
+    augment=Augment(scale=(0.75, 1.25), rotate=45.0, zoom_out=0.05, background=0.05),
+    # a trunk with its normalisation folded in saturates at the full rate
+    optimizer=Optimizer(rate=2e-3, warmup=200, slow=("Conv", "block", "expanded_conv")),
+    epochs=26,
+    batch_size=64,
+    ema=0.998,
+)  # fmt: skip
