@@ -145,5 +145,36 @@ class RLE(keras.Layer):
         return ops.mean(weight * cost - (1.0 - person) * width)
 
 
+class WithMaps(keras.Layer):
+    """Another criterion, and a heatmap of every key point read from a network's features.
+
+    The features, the prediction called `FEATURES` of (B, h, w, C), are brought to K maps by a
+    1 x 1 convolution of this layer's own. They cost `weight` times what `Maps` says of them, and
+    the other predictions what `criterion` says. An addition to Poseur, which instead begins with a
+    backbone that was trained on heatmaps (its section 4.1): a gradient at every cell teaches the
+    features where a key point is, which a gradient through a few sampled points does slowly.
+
+    codec: of the maps. Nothing of it stays in the network.
+    """
+
+    FEATURES = "features"
+
+    def __init__(self, criterion, codec, count, weight):
+        super().__init__(dtype="float32")
+        self.criterion, self.weight = criterion, weight
+        self.maps = Maps(codec)
+        self.head = keras.layers.Conv2D(count, 1, dtype="float32", name="guiding_maps")
+
+    def build(self, predictions_shape):
+        shapes = dict(predictions_shape)
+        self.head.build(shapes.pop(self.FEATURES))
+        self.criterion.build(shapes)
+
+    def call(self, predictions, y):
+        others = dict(predictions)
+        maps = self.head(others.pop(self.FEATURES))
+        return self.criterion(others, y) + self.weight * self.maps({"maps": maps}, y)
+
+
 def _flow_of(name):
     return "coarse" if name == "coarse" else "decoder"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from conftest import shared
-from model_checks import ARM, ModelChecks, pictures, run
+from model_checks import ARM, ModelChecks, batch, pictures, run
 from test_poseur import settle
 
 from keras_pose import export, geometry
@@ -169,6 +169,38 @@ def test_weights_are_shared_but_not_the_statistics():
     names = [layer.name for layer in shared_weights.layers]
     assert names.count("layers_feed_hidden") == 1
     assert {"layer1_fed_norm", "layer2_fed_norm"} <= set(names)
+
+
+@pytest.mark.parametrize("groups", [0, 1])
+def test_maps_guide_training_and_leave_the_network_as_it_is(groups, tmp_path):
+    plain, guided = (_tiny(noise_groups=groups, map_weight=w) for w in (0.0, 0.5))
+    assert list(guided.output) == list(plain.output)
+    assert guided.count_params() == plain.count_params()
+    assert guided.learner().output["features"].shape[1:] == (16, 16, 8)  # stride 4 of 64
+    task = PoseTask(guided)
+    x, y = batch(guided)
+    criterion = task.criterion
+    assert sum(np.size(w) for w in criterion.head.weights) == 3 * (8 + 1)
+    predictions = task(x)
+    features = predictions.pop("features")
+    parts = (
+        float(criterion.criterion(predictions, y)),
+        float(criterion.maps({"maps": criterion.head(features)}, y)),
+    )
+    found = float(task.compute_loss(x, y, {**predictions, "features": features}))
+    assert found == pytest.approx(parts[0] + 0.5 * parts[1], rel=1e-5)
+    assert parts[1] > 1
+    task.compile(optimizer=keras.optimizers.Adam(0.01))
+    before = np.array(criterion.head.kernel)
+    task.train_on_batch(x, y)
+    assert np.abs(np.array(criterion.head.kernel) - before).max() > 0
+    guided.save(tmp_path / "guided.keras")
+    assert _tiny(weights=str(tmp_path / "guided.keras")).arguments["map_weight"] == 0.0
+
+
+def test_a_map_weight_below_0_is_refused():
+    with pytest.raises(PoseError, match="map_weight"):
+        _tiny(map_weight=-1.0)
 
 
 def test_it_learns_sixteen_persons_by_heart():

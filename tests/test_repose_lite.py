@@ -46,6 +46,7 @@ class TestBehindABackbone(ModelChecks):
     outputs = TestRePoseLite.outputs
     int8_error = 0.2  # a random trunk: linear bottlenecks, whose ranges nothing bounds
 
+
 def test_a_backbone_gives_the_levels_and_keeps_its_weights(tmp_path):
     network = RePoseLite(**BEHIND)
     unsettle(network)  # statistics as after training: not those of a folded trunk

@@ -54,13 +54,16 @@ def PoseurMobile(
     noise_groups=1,
     score="laplace",
     residual="laplace",
+    map_weight=0.0,
 ) -> PoseNetwork:
     """A regression network for phones; see the module for what departs from the paper.
 
     Input: image (B, H, W, 3) float32 RGB 0..255, sides divisible by 32. Outputs as Poseur's:
     `coarse`, `layer1` ... and `coordinates`, each (B, K, 4).
 
-    alpha: width of MobileNetV2, 0.35 to 1.4. The other arguments are Poseur's.
+    alpha: width of MobileNetV2, 0.35 to 1.4. map_weight: above 0, training also reads heatmaps
+    from the finest level and counts their loss so often (losses.WithMaps). The other arguments are
+    Poseur's.
 
     Raises PoseError for a level that the backbone lacks, sides that its strides do not divide,
     weights of other key points, and choices that do not exist.
@@ -93,6 +96,7 @@ def PoseurMobile(
         layers.Dense,
         skeleton,
         arguments,
+        projected[min(levels)],
     )
 
 

@@ -4,7 +4,7 @@ import functools
 import os
 
 from keras_pose import losses, skeletons
-from keras_pose.codecs import Coordinates
+from keras_pose.codecs import Coordinates, SoftmaxHeatmap
 from keras_pose.codecs.coordinates import SCORES
 from keras_pose.errors import PoseError
 from keras_pose.layers import NoisyReferences
@@ -16,13 +16,18 @@ from keras_pose.models.start import start
 # would round a point to 1/256 of the crop, and an index to another row
 FLOATS = ("coarse", "guess", "noise", "encoder", "reference_logit", "layer", "sampled_heads")
 
+_SIGMA = 8.0  # input pixels, of the maps that guide: a cell of stride 8
 
-def network(builder, image, pooled, values, encoder, decoder, dense, skeleton, arguments):
+
+def network(
+    builder, image, pooled, values, encoder, decoder, dense, skeleton, arguments, finest=None
+):
     """A PoseNetwork of a coarse branch on `pooled` features (B, C) and a decoder over a table.
 
     builder: "Poseur" or "PoseurMobile"; arguments: what it was called with. values: the table.
     encoder, decoder: KeypointEncoder and QueryDecoder; dense: the kind of layer that guesses the
-    coarse locations.
+    coarse locations. finest: the map (B, h, w, C) whose features maps are taught with, where the
+    arguments have a `map_weight`.
     """
     outputs = {}
     if arguments["initial"] == "coarse":
@@ -40,6 +45,12 @@ def network(builder, image, pooled, values, encoder, decoder, dense, skeleton, a
     if groups:
         noisy = NoisyReferences(groups, dtype="float32", name="noise")(reference)
         learner = outputs | decoded(noisy)
+    elif arguments.get("map_weight"):
+        learner = outputs | decoded(reference)
+    criterion = functools.partial(losses.RLE, skeleton.count, arguments["residual"])
+    if arguments.get("map_weight"):
+        learner[losses.WithMaps.FEATURES] = finest
+        criterion = functools.partial(_with_maps, criterion, finest, arguments)
     made = PoseNetwork(
         image,
         outputs | decoded(reference),
@@ -48,12 +59,18 @@ def network(builder, image, pooled, values, encoder, decoder, dense, skeleton, a
         builder=builder,
         arguments={**arguments, "weights": None},
         learner=learner,
-        criterion=functools.partial(losses.RLE, skeleton.count, arguments["residual"]),
+        criterion=criterion,
         floats=FLOATS,
     )
     if arguments["weights"] is not None:
         start(made, arguments.get("backbone", "mobilenet_v2"), arguments["weights"])
     return made
+
+
+def _with_maps(criterion, finest, arguments):
+    codec = SoftmaxHeatmap(arguments["input_size"], finest.shape[1:3], _SIGMA)
+    count = len(arguments["skeleton"]["keypoints"])
+    return losses.WithMaps(criterion(), codec, count, arguments["map_weight"])
 
 
 def checked(arguments):
@@ -76,6 +93,9 @@ def checked(arguments):
         if not isinstance(arguments[name], bool):
             raise PoseError(f"{name} True or False", repr(arguments[name]), "Change it.")
     dropout, weights = arguments.get("dropout", 0.0), arguments["weights"]
+    map_weight = arguments.get("map_weight", 0.0)
+    if not isinstance(map_weight, int | float) or not 0 <= map_weight < float("inf"):
+        raise PoseError("map_weight from 0", repr(map_weight), "Leave it out for no maps.")
     if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise PoseError("dropout from 0 to below 1", repr(dropout), "Change it.")
     if not isinstance(weights, str | os.PathLike | None):

@@ -16,7 +16,7 @@ BACKBONE_OF = "backbone:"  # before the path of a pose network's file
 # arguments that may differ from the file's: they change no weight's meaning
 _FREE = (
     "skeleton", "input_size", "frozen_norm", "weights", "noise_groups", "dropout", "score",
-    "residual",
+    "residual", "map_weight",
 )  # fmt: skip
 
 
