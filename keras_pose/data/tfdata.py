@@ -33,5 +33,8 @@ def epoch(loader: Loader, epoch: int, start: int = 0, workers: int = 2) -> tf.da
     data = tf.data.Dataset.range(start, loader.steps)
     data = data.map(shaped, num_parallel_calls=workers, deterministic=True).prefetch(workers)
     options = tf.data.Options()
+    # there is nothing to tune, and at an epoch's end its thread may sleep out a minute before the
+    # iterator can go (seen in 4 of 10 epochs)
+    options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return data.with_options(options)

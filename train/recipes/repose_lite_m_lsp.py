@@ -14,10 +14,10 @@ recipe = Recipe(
     network={
         "size": "m", "input_size": (192, 192), "backbone": "mobilenet_v2", "frozen_norm": True
     },
-    augment=Augment(scale=(0.75, 1.25), rotate=45.0, zoom_out=0.05, background=0.05),
+    augment=Augment(scale=(0.8, 1.2), rotate=40.0, zoom_out=0.05, background=0.05),
     # a trunk with its normalisation folded in saturates at the full rate
     optimizer=Optimizer(rate=2e-3, warmup=200, slow=("Conv", "block", "expanded_conv")),
     epochs=26,
     batch_size=64,
-    ema=0.998,
+    ema=0.995,
 )  # fmt: skip
