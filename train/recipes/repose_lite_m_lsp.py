@@ -17,7 +17,7 @@ recipe = Recipe(
     augment=Augment(scale=(0.8, 1.2), rotate=40.0, zoom_out=0.05, background=0.05),
     # a trunk with its normalisation folded in saturates at the full rate
     optimizer=Optimizer(rate=2e-3, warmup=200, slow=("Conv", "block", "expanded_conv")),
-    epochs=22,
+    epochs=18,
     batch_size=64,
     ema=0.995,
 )  # fmt: skip
