@@ -10,8 +10,7 @@ import numpy as np
 
 from keras_pose.errors import PoseError
 from keras_pose.models.network import load
-
-_WEIGHTS = "model.weights.h5"  # Keras' name for them inside a .keras
+from keras_pose.models.stored import WEIGHTS
 
 
 def write(source, out):
@@ -26,7 +25,7 @@ def write(source, out):
     part = Path(f"{out}.part")
     with zipfile.ZipFile(source) as given:
         contents = {entry.filename: given.read(entry) for entry in given.infolist()}
-    contents[_WEIGHTS] = _halved(contents[_WEIGHTS], source)
+    contents[WEIGHTS] = _halved(contents[WEIGHTS], source)
     part.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(part, "w") as archive:
         for name, content in contents.items():

@@ -8,11 +8,13 @@ import functools
 import importlib
 import json
 import os
+import zipfile
 
 import keras
 
 from keras_pose import losses, presets
 from keras_pose.errors import PoseError
+from keras_pose.models import stored
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -153,10 +155,10 @@ def load(path) -> PoseNetwork:
     if not os.path.isfile(path):
         raise PoseError("a .keras file", f"{path}, which does not exist", "Check the path.")
     try:
-        model = keras.saving.load_model(path, compile=False)
+        model = stored.read(path)
     except PoseError as error:  # of this project's builders, which do not know the file
         raise PoseError(error.expected, f"{error.received} in {path}", error.advice) from error
-    except (ValueError, OSError, TypeError, KeyError) as error:
+    except (ValueError, OSError, TypeError, KeyError, zipfile.BadZipFile) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise PoseError(
             "a .keras file written by train/train.py",
