@@ -1,6 +1,7 @@
 """Model cards: what is known of a preset, written beside its files as zoo/<preset>/card.yaml."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -96,11 +97,23 @@ def write(folder, card):
     os.replace(part, Path(folder) / presets.CARD)
 
 
-def publish(folder, files, card):
+def folder(name) -> Path:
+    """Where a preset of this name is published. Raises PoseError for what is no plain name."""
+    if not re.fullmatch("[a-z0-9_]+", name):
+        raise PoseError(
+            "a preset's name of small letters, digits and _",
+            repr(name),
+            "Write it like repose_lite_s_lsp14; it becomes a folder of the zoo.",
+        )
+    return ZOO / name
+
+
+def publish(name, files, card):
     """Replaces a preset: copies its files, and writes its card, which lists their sizes.
 
     Raises PoseError when int8 lost too much, with the old preset left as it was.
     """
+    place = folder(name)
     for mean in ("mean", "mean_shared"):
         whole, int8 = (card["scores"][kind]["pck@0.2"].get(mean, 0) for kind in ("float", "int8"))
         if whole - int8 > DROP:
@@ -109,11 +122,15 @@ def publish(folder, files, card):
                 f"{int8} of {whole} ({mean})",
                 "Calibrate it otherwise, or train on.",
             )
-    part = folder.with_name(f".{folder.name}.part")
+    staging = place.parent / ".staging"  # two folders deep, where no card is looked for
+    part, old = (staging / f"{name}.{state}" for state in ("part", "old"))
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     for path in files:
         shutil.copyfile(path, part / path.name)
     write(part, {**card, "files": {path.name: path.stat().st_size for path in files}})
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(part, folder)
+    if place.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(place, old)
+    os.replace(part, place)
+    shutil.rmtree(staging)

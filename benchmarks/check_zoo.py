@@ -23,8 +23,8 @@ _SUPERSEDED = "_lspet"  # first results, in an older layout: they go when those 
 
 def folders() -> list[Path]:
     """The presets' folders."""
-    found = (path.parent for path in sorted(card.ZOO.glob(f"*/{presets.CARD}")))
-    return [folder for folder in found if not folder.name.endswith(_SUPERSEDED)]
+    names = (name for name in presets.names(card.ZOO) if not name.endswith(_SUPERSEDED))
+    return [card.ZOO / name for name in names]
 
 
 def problems() -> list[str]:

@@ -56,7 +56,8 @@ def main():
         raise PoseError(
             "--zoo and --peer together", "one of them", f"A card needs both; take {card.PEER}."
         )
-    run = Path(given.run)
+    if given.zoo:
+        card.folder(given.zoo)  # before the long work
     with quiet():  # TensorFlow greets from C++
         importlib.import_module("keras_pose.export.job")
     run = Path(given.run)
@@ -82,7 +83,7 @@ def main():
         row = {name: (row | lines).get(name, "") for name in [*_FIRST, *row, "command"]}
         if given.zoo:
             ratios = card.latency(files[1:], given.peer, lines["command"])
-            card.publish(card.ZOO / given.zoo, files, _card(given.zoo, row, scores, ratios))
+            card.publish(given.zoo, files, _card(given.zoo, row, scores, ratios))
     _append(row)
     print("\n".join(f"{k}: {v}" for k, v in row.items() if v not in ("", None)))
 

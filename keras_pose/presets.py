@@ -21,9 +21,10 @@ def folder() -> Path:
     return inside if inside.is_dir() else package.parent / "zoo"
 
 
-def names() -> list[str]:
-    """The presets, sorted; none where the zoo was left out."""
-    return sorted(card.parent.name for card in folder().glob(f"*/{CARD}"))
+def names(zoo: Path | None = None) -> list[str]:
+    """The presets, sorted; none where the zoo was left out. zoo: another folder of presets."""
+    found = (card.parent.name for card in (zoo or folder()).glob(f"*/{CARD}"))
+    return sorted(name for name in found if not name.startswith("."))
 
 
 def find(name: str, file: str = INT8) -> Path:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import sys
 import zipfile
@@ -20,7 +21,7 @@ import check_zoo
 import lineage
 import record
 
-from keras_pose import export
+from keras_pose import export, presets
 from keras_pose.errors import PoseError
 from keras_pose.models import network
 from keras_pose.training import evaluate, run
@@ -51,8 +52,8 @@ def home(tmp_path_factory):
 @pytest.fixture
 def preset(home, tmp_path, monkeypatch):
     """A copy of the preset, to spoil; its card as a dict."""
-    folder = shutil.copytree(home / "zoo" / "tiny_lsp14", tmp_path / "tiny_lsp14")
-    monkeypatch.setattr(check_zoo, "folders", lambda: [folder])
+    monkeypatch.setattr(card, "ZOO", tmp_path / "zoo")
+    folder = shutil.copytree(home / "zoo" / "tiny_lsp14", card.ZOO / "tiny_lsp14")
     return folder, card.read(folder)
 
 
@@ -124,10 +125,42 @@ def test_int8_must_keep_up(preset, tmp_path):
     told["scores"]["int8"]["pck@0.2"]["mean_shared"] -= 1.5
     files = [folder / name for name in told["files"]]
     with pytest.raises(PoseError, match="mean_shared"):
-        card.publish(tmp_path / "new", files, told)
-    assert not (tmp_path / "new").exists()
+        card.publish("new", files, told)
+    assert [p.name for p in card.ZOO.iterdir()] == [folder.name]
     card.write(folder, told)
     assert any("int8 loses 1.50" in line for line in check_zoo.problems())
+
+
+@pytest.mark.parametrize("name", [".", "..", "", "/tmp/x", "a/b", "Tiny", "tiny.part", "tiny\n"])
+def test_what_is_no_name_is_never_published(preset, name, monkeypatch, capsys):
+    folder, told = preset
+    with pytest.raises(PoseError, match="a preset's name"):
+        card.publish(name, [folder / "model.keras"], told)
+    given = ["nowhere", "--data", "lspet", "--device", "", "--zoo", name, "--peer", "x"]
+    monkeypatch.setattr(sys, "argv", ["record.py", *given])
+    with pytest.raises(SystemExit):
+        record.main()
+    assert "a preset's name" in capsys.readouterr().err
+    assert check_zoo.problems() == []
+
+
+def test_a_preset_is_replaced_by_renaming(preset, monkeypatch):
+    """What is on its way there is no preset, nor what another program left in the zoo."""
+    folder, told = preset
+    seen, replace = [], os.replace
+
+    def watched(source, target):
+        seen.append(presets.names(card.ZOO))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    files = [folder / name for name in told["files"]]
+    card.publish("tiny_lsp14", files[:2], told)
+    assert seen[-1] == [] and [folder.name] in seen and {*map(len, seen)} == {0, 1}
+    assert [p.name for p in card.ZOO.iterdir()] == presets.names(card.ZOO) == [folder.name]
+    assert len(card.read(folder)["files"]) == 2
+    shutil.copytree(folder, card.ZOO / ".tiny_lsp14.part")
+    assert check_zoo.folders() == [folder]
 
 
 def test_latencies_are_measured_again(preset, home):
