@@ -63,14 +63,15 @@ def main():
     run = Path(given.run)
     data = Path(given.data).name
     card.about(data)  # before the long work
-    start = lineage.notes(run / "best.keras").get("start", "random weights")
+    noted = lineage.notes(run / "best.keras")
+    start = noted.get("start", lineage.RANDOM)
     lines = {
         "date": datetime.date.today().isoformat(),
         "minutes": lineage.minutes(run),  # of fitting up to the best epoch, without validation
         "minutes_before": (
             lineage.before(start, run.parent) if given.before is None else given.before
         ),
-        "settings": lineage.settings(run),
+        "settings": lineage.settings(run, noted["commit"]),
         "note": given.note,
         "device": given.device,
         "data": data,

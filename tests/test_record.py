@@ -1,9 +1,11 @@
 """From a run to a line in the table of trainings and a preset with its card."""
 
 import csv
+import functools
 import json
 import os
 import shutil
+import subprocess
 import sys
 import zipfile
 
@@ -23,7 +25,7 @@ import record
 
 from keras_pose import export, presets
 from keras_pose.errors import PoseError
-from keras_pose.models import network
+from keras_pose.models import network, start
 from keras_pose.training import evaluate, run
 from keras_pose.training import recipe as recipes
 
@@ -131,7 +133,7 @@ def test_int8_must_keep_up(preset, tmp_path):
     assert any("int8 loses 1.50" in line for line in check_zoo.problems())
 
 
-@pytest.mark.parametrize("name", [".", "..", "", "/tmp/x", "a/b", "Tiny", "tiny.part", "tiny\n"])
+@pytest.mark.parametrize("name", [".", "..", "/tmp/x", "a/b", "Tiny", "tiny.part", "tiny\n"])
 def test_what_is_no_name_is_never_published(preset, name, monkeypatch, capsys):
     folder, told = preset
     with pytest.raises(PoseError, match="a preset's name"):
@@ -194,8 +196,8 @@ def test_the_minutes_of_parents_count(tmp_path, monkeypatch):
     fake_run(tmp_path / "b", "a/best.keras", 2.5)
     assert lineage.minutes(tmp_path / "b") == 2.5
     assert lineage.before("b/best.keras", tmp_path) == 12.5
-    for start in ("random weights", "imagenet", "weights/trunk.npz"):
-        assert lineage.before(start, tmp_path) == 0
+    for trunk in ("random weights", "imagenet", "weights/trunk.npz"):
+        assert lineage.before(trunk, tmp_path) == 0
     with pytest.raises(PoseError, match="--before"):
         lineage.before("c/best.keras", tmp_path)
     (tmp_path / "zoo" / "c").mkdir(parents=True)
@@ -203,22 +205,85 @@ def test_the_minutes_of_parents_count(tmp_path, monkeypatch):
         "name": "c",
         "description": "",
         "files": {},
-        "training": {"minutes": 3.0, "minutes_before": 4.5},
+        "training": {"minutes": 3.0, "minutes_before": 4.5, "start": "weights/other.npz"},
     }
     card.write(tmp_path / "zoo" / "c", told)
     assert lineage.before("c/model.keras", tmp_path) == lineage.before("c", tmp_path) == 7.5
+    assert lineage.before("backbone:c", tmp_path) == 7.5  # a preset's backbone
+    assert lineage.origin("backbone:c", tmp_path) == "weights/other.npz"
+
+
+def test_a_backbones_parents_count_too(tmp_path):
+    fake_run(tmp_path / "a", "weights/trunk.npz", 10)
+    fake_run(tmp_path / "b", start.short("/far/a/best.keras"), 2.5)
+    fake_run(tmp_path / "c", start.short("backbone:/far/b/best.keras"), 1)
+    assert start.short("backbone:/far/b/best.keras") == "backbone:b/best.keras"
+    assert start.short("backbone:preset") == "backbone:preset"
+    assert lineage.before("backbone:b/best.keras", tmp_path) == 12.5
+    assert lineage.before("c/best.keras", tmp_path) == 13.5
+    assert lineage.origin("c/best.keras", tmp_path) == "weights/trunk.npz"
+    for unknown in ("backbone:gone/best.keras", "backbone:gone"):
+        with pytest.raises(PoseError, match="--before"):
+            lineage.before(unknown, tmp_path)
+        assert "gone" in lineage.origin(unknown, tmp_path)
+
+
+def test_a_run_of_the_same_name_elsewhere_is_asked_for(tmp_path):
+    fake_run(tmp_path / "a", "a/best.keras")
+    fake_run(tmp_path / "b", "c/best.keras")
+    fake_run(tmp_path / "c", "b/best.keras")
+    for name in "abc":
+        with pytest.raises(PoseError, match="--before"):
+            lineage.before(f"{name}/best.keras", tmp_path)
+
+
+def save_recipe(folder, recipe):
+    """What `lineage.settings` reads of a run."""
+    np.savez(folder / "state.npz", position=np.array(json.dumps({"recipe": recipe})))
+    (folder / "state.npz").rename(folder / "last.state")
 
 
 def test_what_was_set_is_told(tmp_path):
-    given = ["optimizer.rate=0.5", "network.weights=far/away/run/best.keras", "network.size=m"]
+    given = ["optimizer.rate=0.5", "network.weights=backbone:far/run/best.keras", "network.size=m"]
     recipe = recipes.load("repose_lite_figures", [*given, "augment.scale=(0.5,1.5)"])
-    position = {"recipe": recipe.to_dict()}
-    np.savez(tmp_path / "state.npz", position=np.array(json.dumps(position)))
-    (tmp_path / "state.npz").rename(tmp_path / "last.state")
+    save_recipe(tmp_path, recipe.to_dict())
     told = lineage.settings(tmp_path).split()
-    expected = {"optimizer.rate=0.5", "network.weights=run/best.keras", "network.size=m"}
+    expected = {"optimizer.rate=0.5", "network.weights=backbone:run/best.keras", "network.size=m"}
     assert set(told) == expected | {"augment.scale=(0.5,1.5)"}
     assert "not known" in lineage.settings(tmp_path / "nowhere")
+
+
+def test_what_only_the_recipe_has_is_told(tmp_path):
+    recipe = recipes.load("repose_lite_figures").to_dict()
+    recipe["network"] = {}
+    del recipe["reach"]  # as in a state from before it existed
+    save_recipe(tmp_path, recipe)
+    assert lineage.settings(tmp_path) == "without network.size"
+
+
+def test_a_run_is_compared_with_its_own_commits_recipe(tmp_path, monkeypatch):
+    folder = tmp_path / "train" / "recipes"
+    folder.mkdir(parents=True)
+    text = "from keras_pose.training.recipe import Recipe\n"
+    text += "recipe = Recipe('RePoseLite', {}, epochs=%d)"
+    (folder / "mine.py").write_text(text % 3)
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *command], check=True)
+    head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    (folder / "mine.py").write_text(text % 9)
+    monkeypatch.setattr(lineage, "ROOT", tmp_path)
+    monkeypatch.setattr(recipes, "FOLDER", folder)
+    today = functools.partial(recipes.load, folder=folder)
+    monkeypatch.setattr(recipes, "load", today)
+    save_recipe(tmp_path, today("mine", ["epochs=5"]).to_dict())
+    (tmp_path / "now").mkdir()
+    save_recipe(tmp_path / "now", today("mine").to_dict())
+    first = head.stdout.strip()
+    assert lineage.settings(tmp_path, first) == lineage.settings(tmp_path) == "epochs=5"
+    assert lineage.settings(tmp_path / "now", first) == "epochs=9"
+    for commit in ("", "1234567"):  # unknown: today's file
+        assert lineage.settings(tmp_path / "now", commit) == ""
 
 
 def test_the_zoo_is_what_its_cards_say():

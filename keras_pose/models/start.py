@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import zipfile
+from pathlib import Path
 
 import keras
 
@@ -41,6 +42,13 @@ def start(network, backbone, weights):
     else:
         alpha = network.arguments.get("alpha", 1.0)
         backbone_weights.load(network, backbone, weights, alpha)
+
+
+def short(weights) -> str:
+    """What weights to begin with are called in notes: a path's last two parts, or a name."""
+    weights = os.fspath(weights)
+    kind = BACKBONE_OF if weights.startswith(BACKBONE_OF) else ""
+    return kind + "/".join(Path(weights.removeprefix(kind)).parts[-2:])
 
 
 def _file(weights):

@@ -192,6 +192,26 @@ def load(name, overrides=(), folder=FOLDER) -> Recipe:
     return recipe
 
 
+def plain(value):
+    """As JSON gives it back: lists for tuples."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def filled(stored: dict) -> dict:
+    """A stored recipe with today's defaults for what did not exist when it was stored."""
+    return _filled(stored, plain(Recipe("", {}).to_dict()))
+
+
+def _filled(stored, defaults):
+    nested = {
+        k: _filled(v, defaults[k]) if isinstance(defaults.get(k), dict) else v
+        for k, v in stored.items()
+    }
+    return defaults | nested
+
+
 def _value(text):
     """A Python literal, true or false as one writes them elsewhere, or the text itself."""
     if text.strip() in ("true", "false"):

@@ -15,11 +15,12 @@ from keras_pose.data.open import open_reader
 from keras_pose.data.subset import Subset
 from keras_pose.errors import PoseError
 from keras_pose.models import network as networks
+from keras_pose.models.start import short
 from keras_pose.task import PoseTask
 from keras_pose.training import evaluate, optimizers, state, strategy
+from keras_pose.training import recipe as recipes
 from keras_pose.training.ema import Average
 from keras_pose.training.history import History
-from keras_pose.training.recipe import Recipe
 
 METRIC = "pck@0.2"  # chooses best.keras
 
@@ -100,8 +101,8 @@ class Run:
     def _position(self, resume):
         if resume:
             position = state.read_position(self.state_path)
-            began = _filled(position["recipe"], _plain(Recipe("", {}).to_dict()))
-            given = _plain(self.recipe.to_dict())
+            began = recipes.filled(position["recipe"])
+            given = recipes.plain(self.recipe.to_dict())
             changed = [k for k in began | given if began.get(k) != given.get(k)]
             if changed:
                 raise PoseError(
@@ -229,7 +230,7 @@ class Run:
         self._check(loss)
         position = {
             "epoch": self.epoch, "step": self.step, "best": self.best, "seconds": self.seconds,
-            "history": self.history.rows, "recipe": _plain(self.recipe.to_dict()),
+            "history": self.history.rows, "recipe": recipes.plain(self.recipe.to_dict()),
             "persons": len(self.train_reader),
         }  # fmt: skip
         state.save(self.state_path, self.task, self.average, position)
@@ -237,7 +238,7 @@ class Run:
     def _notes(self, summary):
         weights = self.recipe.network.get("weights")
         return {
-            "start": "/".join(Path(weights).parts[-2:]) if weights else "random weights",
+            "start": short(weights) if weights else "random weights",
             "recipe": self.recipe.name, "crop_margin": self.recipe.crop_margin,
             "epochs": self.epoch, "steps": self.done, "batch_size": self.recipe.batch_size,
             "backend": keras.backend.backend(), "devices": self.replicas, "commit": self.commit,
@@ -280,22 +281,6 @@ def _write(network, path):
     part = path.with_suffix(".part.keras")
     network.save(part)
     os.replace(part, path)
-
-
-def _plain(value):
-    """As JSON gives it back: lists for tuples."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
-
-
-def _filled(stored, defaults):
-    """A stored recipe with today's defaults for what did not exist when it was stored."""
-    nested = {
-        k: _filled(v, defaults[k]) if isinstance(defaults.get(k), dict) else v
-        for k, v in stored.items()
-    }
-    return defaults | nested
 
 
 def _commit():
