@@ -103,6 +103,7 @@ def test_the_saved_network_is_the_average(whole_run):
     assert not np.array_equal(raw, saved.get_weights()[0])
     assert saved.notes["recipe"] == "tiny" and saved.notes["steps"] == 12
     assert saved.notes["start"] == "random weights"
+    assert saved.notes["persons"] == 26 and saved.notes["data"].startswith("data")
 
 
 NAMES = ("alone", "run")
@@ -183,6 +184,21 @@ def test_a_resumed_run_does_not_need_the_weights_that_it_began_with(data, tmp_pa
     other = dataclasses.replace(recipe, network={"weights": None})
     with pytest.raises(PoseError, match="network"):
         run.Run(other, data, tmp_path / "run", True, False)
+
+
+def test_seconds_of_a_broken_off_epoch_count(data, tmp_path):
+    job = run.Run(train_worker.recipe(), data, tmp_path, False, False)
+    after_step = job.after_step
+
+    def step(logs):
+        after_step(logs)
+        if job.done == 3:  # the last state is of step 2
+            raise KeyboardInterrupt
+
+    job.after_step = step
+    with pytest.raises(KeyboardInterrupt):
+        job.go()
+    assert state.read_position(tmp_path / "last.state")["seconds"] > 0
 
 
 def test_a_run_from_before_a_setting_existed_can_be_resumed(data, tmp_path):

@@ -50,6 +50,11 @@ def open_reader(where, split: str = "train"):
     )
 
 
+def name_of(where) -> str:
+    """What data are called in a run's notes and in tables: the last part of what was opened."""
+    return Path(where).resolve().name
+
+
 def _figures(where, split):
     count, seed = _FIGURES[split]
     _, colon, number = where.partition(":")

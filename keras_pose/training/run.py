@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_pose.data.batches import Loader
-from keras_pose.data.open import open_reader
+from keras_pose.data.open import name_of, open_reader
 from keras_pose.data.subset import Subset
 from keras_pose.errors import PoseError
 from keras_pose.models import network as networks
@@ -46,6 +46,7 @@ class Run:
 
     def __init__(self, recipe, data, out, resume, progress):
         self.recipe, self.out, self.state_path = recipe, out, out / "last.state"
+        self.data = name_of(data)
         position = self._position(resume)
         strategy.seed(recipe.seed, recipe.deterministic)
         self.train_reader = Subset(open_reader(data, "train"), recipe.samples)
@@ -70,6 +71,7 @@ class Run:
         self.predict = evaluate.of_network(self.averaged)  # once: every new one is traced anew
         self.epoch, self.step = position["epoch"], position["step"]
         self.best, self.seconds = position["best"], position["seconds"]
+        self.began = None  # when the epoch in progress was, in time.monotonic's seconds
         self.history = History(out, position["history"])
         self.metrics_so_far = None
         if resume:
@@ -145,11 +147,11 @@ class Run:
     def go(self):
         """Trains to the end; returns the path of best.keras."""
         while self.epoch < self.recipe.epochs:
-            began, first = time.monotonic(), self.step
+            self.began, first = time.monotonic(), self.step
             logs = self._fit_epoch()
-            self.seconds += time.monotonic() - began
             speed = (self.loader.steps - first) * self.recipe.batch_size
-            speed /= time.monotonic() - began
+            speed /= self._running()
+            self.seconds, self.began = self.seconds + self._running(), None
             self.epoch, self.step = self.epoch + 1, 0
             self._finish_epoch(logs["loss"], speed)
         self._measure_presence()
@@ -157,6 +159,10 @@ class Run:
             if reader.skips.count:
                 self.bar.write(f"left out of the {split} data:\n{reader.skips.summary()}")
         return self.out / "best.keras"
+
+    def _running(self):
+        """Seconds that the epoch in progress has taken; 0 between epochs."""
+        return time.monotonic() - self.began if self.began is not None else 0.0
 
     def _fit_epoch(self):
         """One `fit` over the rest of the epoch: Keras itself can only start at whole epochs."""
@@ -229,9 +235,9 @@ class Run:
     def _save(self, loss):
         self._check(loss)
         position = {
-            "epoch": self.epoch, "step": self.step, "best": self.best, "seconds": self.seconds,
-            "history": self.history.rows, "recipe": recipes.plain(self.recipe.to_dict()),
-            "persons": len(self.train_reader),
+            "epoch": self.epoch, "step": self.step, "best": self.best,
+            "seconds": self.seconds + self._running(), "history": self.history.rows,
+            "recipe": recipes.plain(self.recipe.to_dict()), "persons": len(self.train_reader),
         }  # fmt: skip
         state.save(self.state_path, self.task, self.average, position)
 
@@ -239,6 +245,7 @@ class Run:
         weights = self.recipe.network.get("weights")
         return {
             "start": short(weights) if weights else "random weights",
+            "data": self.data, "persons": len(self.train_reader),
             "recipe": self.recipe.name, "crop_margin": self.recipe.crop_margin,
             "epochs": self.epoch, "steps": self.done, "batch_size": self.recipe.batch_size,
             "backend": keras.backend.backend(), "devices": self.replicas, "commit": self.commit,
