@@ -20,7 +20,8 @@ DATA = {
         "sports photographs",
         "Leeds Sports Pose Extended: for research use; no part of the project",
         "One person per crop. Trained on parkour, gymnastics and athletics photographs of single "
-        "persons, and scored on such; everyday scenes, crowds and hidden bodies were not measured.",
+        "persons, and scored on such; everyday scenes, crowds and hidden bodies were not measured. "
+        "The pictures are for research use and no part of the project.",
     ),
     "figures": (
         "rendered figures",
@@ -28,6 +29,16 @@ DATA = {
         "One person per crop. Trained on rendered figures alone: expect little on photographs.",
     ),
 }
+# what a trunk's file is, and its licence
+TRUNKS = {
+    "mobilenet_v2_movenet_lightning.npz": "the MobileNetV2 trunk of MoveNet Lightning, Apache-2.0",
+}
+
+
+def origin(start) -> str:
+    """What a network's first weights are, with their licence where the file is known."""
+    known = TRUNKS.get(start.rpartition("/")[2])
+    return f"{start}: {known}" if known else start
 
 
 def about(data) -> tuple[str, str, str]:
@@ -45,7 +56,7 @@ def about(data) -> tuple[str, str, str]:
 def scores(every, some) -> dict:
     """The part of a card that two reports fill: means, then each key point.
 
-    every, some: training.evaluate.Report of all key points, and of the shared ones or None.
+    every, some: training.evaluate.Report of all key points, and of the shared ones.
     """
     return {
         name: means(every, some, name)
@@ -56,8 +67,7 @@ def scores(every, some) -> dict:
 
 def means(every, some, name) -> dict:
     """The means of one metric in two reports, as in `scores`."""
-    found = {"mean": round(every.mean(name), 2)}
-    return found if some is None else found | {"mean_shared": round(some.mean(name), 2)}
+    return {"mean": round(every.mean(name), 2), "mean_shared": round(some.mean(name), 2)}
 
 
 def latency(files, peer, command, rounds=100) -> dict:

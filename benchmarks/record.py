@@ -22,19 +22,18 @@ import lineage
 import table
 
 from keras_pose import presets, skeletons
-from keras_pose.data.open import open_reader
+from keras_pose.data.open import name_of, open_reader
 from keras_pose.errors import PoseError, command_line
 from keras_pose.export.quiet import quiet
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "training.csv"
-_FP16 = "model_fp16.tflite"
 _LARGEST = 4 << 20  # bytes of an fp16 file that is worth its place
 _SAME = ("recipe", "network", "steps", "minutes", "commit", "data")  # of one run
 # the table's first columns
 _FIRST = (
     "date", "recipe", "settings", "note", "network", "parameters", "input", "steps", "batch_size",
-    "minutes", "minutes_before", "device", "commit", "data", "start",
+    "minutes", "minutes_before", "device", "commit", "data", "persons", "start",
 )  # fmt: skip
 
 
@@ -60,11 +59,18 @@ def main():
         card.folder(given.zoo)  # before the long work
     with quiet():  # TensorFlow greets from C++
         importlib.import_module("keras_pose.export.job")
+        if given.peer:
+            importlib.import_module("keras_pose.runtime.benchmark").compare([given.peer], rounds=1)
     run = Path(given.run)
-    data = Path(given.data).name
-    card.about(data)  # before the long work
     noted = lineage.notes(run / "best.keras")
     start = noted.get("start", lineage.RANDOM)
+    data = noted.get("data", name_of(given.data))  # older runs do not say what they were trained on
+    if card.about(data) is not card.about(name_of(given.data)):
+        raise PoseError(
+            f"--data like {data}, which the run was trained on",
+            given.data,
+            "The card is of both; score on other data with train/evaluate.py.",
+        )
     lines = {
         "date": datetime.date.today().isoformat(),
         "minutes": lineage.minutes(run),  # of fitting up to the best epoch, without validation
@@ -75,6 +81,7 @@ def main():
         "note": given.note,
         "device": given.device,
         "data": data,
+        "persons": noted.get("persons", ""),
         "start": start,
         "command": table.command(__file__),
     }
@@ -82,11 +89,12 @@ def main():
         files = _exported(run, given.data, Path(folder), bool(given.zoo))
         row, scores = _scored(files, given.data)
         row = {name: (row | lines).get(name, "") for name in [*_FIRST, *row, "command"]}
+        _append(row)  # the scores stay, whether or not the rest works out
+        print("\n".join(f"{k}: {v}" for k, v in row.items() if v not in ("", None)))
         if given.zoo:
             ratios = card.latency(files[1:], given.peer, lines["command"])
+            row["origin"] = card.origin(lineage.origin(start, run.parent))
             card.publish(given.zoo, files, _card(given.zoo, row, scores, ratios))
-    _append(row)
-    print("\n".join(f"{k}: {v}" for k, v in row.items() if v not in ("", None)))
 
 
 def _exported(run, data, folder, publish):
@@ -97,7 +105,7 @@ def _exported(run, data, folder, publish):
     from keras_pose.export.job import export
     from keras_pose.models import half
 
-    source, int8, fp16 = (folder / name for name in (presets.KERAS, presets.INT8, _FP16))
+    source, int8, fp16 = (folder / name for name in (presets.KERAS, presets.INT8, presets.FP16))
     if publish:
         half.write(run / "best.keras", source)
     else:
@@ -119,12 +127,12 @@ def _scored(files, data):
     model, reader = network.load(path), open_reader(data, "val")
     evaluate.check_skeleton(model.skeleton, reader.skeleton, path)
     margin, notes = model.notes["crop_margin"], model.notes
-    known = [name for name in model.skeleton.keypoints if name in skeletons.COCO17.keypoints]
+    known = evaluate.shared(model.skeleton, skeletons.COCO17)
 
     def score(predict, flip=""):
-        """(Report of all key points, of those that other people's models know or None)"""
+        """(Report of all key points, of those that other people's models know)"""
         found = evaluate.find(predict, reader, model.input_size, margin, flip=flip)
-        return found.score(), found.score(known) if known else None
+        return found.score(), found.score(known)
 
     predict = evaluate.of_network(model)
     whole, flipped = score(predict), score(predict, "agreeing")
@@ -156,6 +164,7 @@ def _scored(files, data):
         "skeleton": model.skeleton.name,
         "key_points": list(model.skeleton.keypoints),
         "shared": len(known),
+        "on": name_of(data),
         "persons": whole[0].persons - whole[0].left_out,
         "float": card.scores(*whole),
         "flip": {name: card.means(*flipped, name) for name in card.METRICS},
@@ -169,9 +178,7 @@ def _means(report, suffix=""):
 
 
 def _shared(report):
-    """PCK over the shared key points, as pck12@0.2; report: None where there are none."""
-    if report is None:
-        return {}
+    """PCK over the shared key points, as pck12@0.2."""
     named = {name: name.replace("pck", f"pck{len(report.only)}") for name in card.METRICS}
     return {column: round(report.mean(name), 2) for name, column in named.items()}
 
@@ -194,11 +201,11 @@ def _card(name, row, scores, ratios):
         "training": {
             k: row[k]
             for k in (
-                "date", "recipe", "settings", "commit", "start", "steps", "batch_size", "minutes",
-                "minutes_before", "device", "note",
+                "date", "recipe", "settings", "commit", "start", "origin", "persons", "steps",
+                "batch_size", "minutes", "minutes_before", "device", "note",
             )
         },
-        "scored_on": f"{row['data']}, {scores['persons']} validation persons in crops around them",
+        "scored_on": f"{scores['on']}, {scores['persons']} validation persons in crops around them",
         "shared": f"mean_shared is over the {scores['shared']} key points that coco17 has too",
         "scores": {
             "float": scores["float"] | {"presence_auc": row["presence_auc"]},

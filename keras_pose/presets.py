@@ -11,7 +11,8 @@ from pathlib import Path
 
 from keras_pose.errors import PoseError
 
-INT8, KERAS, CARD = "model_int8.tflite", "model.keras", "card.yaml"
+INT8, FP16 = "model_int8.tflite", "model_fp16.tflite"
+KERAS, CARD = "model.keras", "card.yaml"
 
 
 def folder() -> Path:

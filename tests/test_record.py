@@ -38,7 +38,7 @@ def home(tmp_path_factory):
     dots.write(dots.DotsReader(8), data / "train")
     dots.write(dots.DotsReader(6, seed=1), data / "val")
     best = run.train(train_worker.recipe(epochs=1), data, home / "runs" / "tiny", progress=False)
-    peer = home / "peer.tflite"
+    peer = home / card.PEER
     peer.write_bytes(export.to_tflite(network.load(best)))
     (home / "training.csv").write_text("recipe,old,command\nearlier,1,python\n")
     given = [best.parent, "--data", data, "--device", "a core", "--note", "first, of many"]
@@ -74,7 +74,10 @@ def test_the_card_is_of_the_files(preset, home):
     assert check_zoo.problems() == []
     assert yaml.safe_load((folder / "card.yaml").read_text()) == told
     assert set(told["files"]) == {"model.keras", "model_int8.tflite", "model_fp16.tflite"}
-    assert told["training"]["note"] == "first, of many" and told["training"]["minutes_before"] == 0
+    training = told["training"]
+    assert training["note"] == "first, of many" and training["minutes_before"] == 0
+    assert (told["data"]["name"], training["persons"]) == ("lspet", 8)
+    assert training["origin"] == "random weights" and told["scored_on"].startswith("lspet, ")
     assert set(told["latency"]) == {"ratio_to", "threads", "int8", "fp16", "command"}
     for kind, file in (("float", "model.keras"), ("int8", "model_int8.tflite")):
         predict, skeleton, size, margin = evaluate.open_model(folder / file)
@@ -169,15 +172,51 @@ def test_latencies_are_measured_again(preset, home):
     folder, told = preset
     told["latency"] = {"ratio_to": "nothing", "threads": 1, "int8": 1e6, "fp16": 1e6}
     card.write(folder, told)
-    check_zoo.time_anew(home / "peer.tflite", rounds=3)
+    check_zoo.time_anew(home / card.PEER, rounds=3)
     now = card.read(folder)
-    assert now["latency"].pop("ratio_to") == "peer.tflite" and now["latency"]["int8"] < 1000
+    assert now["latency"].pop("ratio_to") == card.PEER and now["latency"]["int8"] < 1000
     assert {**now, "latency": 0} == {**told, "latency": 0}
 
 
 def test_data_of_unknown_licence_are_refused():
     with pytest.raises(PoseError, match=r"card\.py"):
         card.about("holidays")
+
+
+def test_what_weights_and_pictures_are_of_is_told():
+    told = card.origin("weights/mobilenet_v2_movenet_lightning.npz")
+    assert "trunk of MoveNet Lightning, Apache-2.0" in told
+    assert card.origin("random weights") == "random weights"
+    assert "research use and no part of the project" in card.about("lspet.pack")[2]
+
+
+def recorded(home, monkeypatch, *options):
+    """What `record` prints where it refuses; its table and its zoo are those of `home`."""
+    given = [home / "runs" / "tiny", "--device", "a core", *options]
+    monkeypatch.setattr(record, "RESULTS", home / "training.csv")
+    monkeypatch.setattr(card, "ZOO", home / "zoo")
+    monkeypatch.setattr(sys, "argv", ["record.py", *map(str, given)])
+    with pytest.raises(SystemExit):
+        record.main()
+
+
+def test_what_cannot_be_published_is_said_before_the_work(home, monkeypatch, capsys):
+    monkeypatch.setattr(record, "_exported", None)
+    publish = ["--zoo", "tiny_lsp14", "--peer"]
+    recorded(home, monkeypatch, "--data", home / "lspet", *publish, home / "gone.tflite")
+    assert "gone.tflite" in capsys.readouterr().err
+    recorded(home, monkeypatch, "--data", "figures", *publish, home / card.PEER)
+    assert "--data like lspet" in capsys.readouterr().err
+
+
+def test_scores_are_kept_when_int8_fails(home, monkeypatch, capsys):
+    before = (home / "training.csv").read_text()
+    monkeypatch.setattr(card, "DROP", -200.0)
+    options = ["--zoo", "tiny_lsp14", "--peer", home / card.PEER, "--note", "int8 too far off"]
+    recorded(home, monkeypatch, "--data", home / "lspet", *options)
+    assert "int8 within" in capsys.readouterr().err
+    after = (home / "training.csv").read_text()
+    assert "int8 too far off" in after and "int8 too far off" not in before
 
 
 def fake_run(folder, start, minutes=5.0):
