@@ -90,7 +90,9 @@ def test_the_card_is_of_the_files(preset, home):
 
 
 def test_the_zoo_is_small(preset, monkeypatch):
-    size = sum(path.stat().st_size for path in preset[0].iterdir())
+    (card.ZOO / ".left").mkdir()
+    (card.ZOO / ".left" / "over").write_bytes(b"12345")
+    size = 5 + sum(path.stat().st_size for path in preset[0].iterdir())
     monkeypatch.setattr(check_zoo, "LARGEST", size)
     assert check_zoo.problems() == []
     monkeypatch.setattr(check_zoo, "LARGEST", size - 1)
@@ -108,13 +110,46 @@ def test_a_file_that_is_missing_is_named(preset):
         ({"name": "other"}, "card is of other"),
         ({"files": {"model.keras": 1}}, "in the card"),
         ({"skeleton": "coco17"}, "coco17"),
-        ({"scores": {"float": {"pck@0.2": {"mean": 5}}, "int8": {"pck@0.2": {"mean": 3}}}}, "2.00"),
+        ({"latency": {"ratio_to": "other.tflite", "int8": 0.1}}, "ratio to other.tflite"),
+        ({"latency": {}}, "incomplete card (KeyError('ratio_to'))"),
+        ({"scores": None}, "incomplete card"),
     ],
 )
 def test_a_card_that_says_otherwise_is_told(preset, change, said):
     folder, told = preset
     card.write(folder, {**told, **change})
     assert any(said in line for line in check_zoo.problems())
+
+
+def test_a_damaged_file_is_told_and_the_rest_is_looked_at(preset):
+    folder, told = preset
+    (folder / "model_int8.tflite").write_bytes(b"damaged")
+    card.write(folder, {**told, "latency": {"ratio_to": "other.tflite"}})
+    lines = "\n".join(check_zoo.problems())
+    assert "flatbuffer" in lines and "other.tflite" in lines
+
+
+def test_the_two_smallest_have_fp16(preset):
+    folder, told = preset
+    for name, parameters in (("b", 20), ("c", 30)):
+        made = shutil.copytree(folder, card.ZOO / name)
+        card.write(made, {**told, "name": name, "parameters": parameters})
+
+    def drop(name, parameters):
+        """The preset is of that size and has no fp16 file."""
+        told = card.read(card.ZOO / name) | {"parameters": parameters}
+        (card.ZOO / name / presets.FP16).unlink(missing_ok=True)
+        told["files"].pop(presets.FP16, None)
+        card.write(card.ZOO / name, told)
+
+    drop("tiny_lsp14", 40)
+    assert check_zoo.problems() == []
+    drop("tiny_lsp14", 25)
+    (line,) = check_zoo.problems()
+    assert line.startswith("tiny_lsp14: without model_fp16.tflite")
+    for name in "bc":
+        shutil.rmtree(card.ZOO / name)
+    assert check_zoo.problems() == []  # the only one
 
 
 def test_a_card_begins_with_its_description(preset):
