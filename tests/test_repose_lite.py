@@ -79,6 +79,10 @@ def test_sizes_behind_a_backbone():
         ({"channels": (8, 8, 8, 8, 8)}, "at most 4 strides"),
         ({"input_size": (48, 32)}, "multiples of 32"),
         ({"weights": "missing.npz", "frozen_norm": True}, "does not exist"),
+        ({"weights": 3}, "weights as"),
+        ({"frozen_norm": "yes"}, "frozen_norm True or False"),
+        ({"backbone": None}, "a backbone beside alpha"),
+        ({"backbone": None, "alpha": 1.0, "frozen_norm": True}, "beside frozen_norm"),
     ],
 )
 def test_what_does_not_fit_a_backbone_is_refused(changes, words):

@@ -191,6 +191,23 @@ def test_a_folded_trunk_stays_frozen(tmp_path):
             layer.moving_mean.assign(0 * layer.moving_mean)
             layer.moving_variance.assign(0 * layer.moving_variance + 1)
     source.save(path)
-    start(Around(frozen_norm=True), "mobilenet_v2", f"backbone:{path}")
-    with pytest.raises(PoseError, match="calibrate_norms"):
-        start(Around(), "mobilenet_v2", f"backbone:{path}")
+    for weights in (f"backbone:{path}", path):  # of the trunk alone, of the whole network
+        start(Around(frozen_norm=True), "mobilenet_v2", weights)
+        network = Around()
+        before = [w.copy() for w in network.get_weights()]
+        with pytest.raises(PoseError, match="calibrate_norms"):
+            start(network, "mobilenet_v2", weights)
+        assert all(np.array_equal(a, b) for a, b in zip(before, network.get_weights(), strict=True))
+
+
+def test_a_new_network_is_no_folded_trunk(tmp_path):
+    source = Around()
+    source.save(tmp_path / "new.keras")
+    assert _same(Around(weights=tmp_path / "new.keras"), source)
+
+
+@pytest.mark.parametrize("weights", ["backbone:best.keras", "imagenet", "trunk.npz"])
+def test_without_a_backbone_there_is_nothing_to_begin_with(weights):
+    sizes = {"channels": (8, 8), "blocks": (0, 0), "stem": 4, "keypoint_channels": 2}
+    with pytest.raises(PoseError, match=r"RePoseLite without a backbone.*network\.backbone"):
+        models.RePoseLite("s", ARM, (32, 32), **sizes, weights=weights)

@@ -80,8 +80,7 @@ def copy(source, network, name, path):
             f"{path} without {missing[0]}",
             "Take the file of a network that reads as deep levels.",
         )
-    if _folded(source, there) and any(network.get_layer(norm).trainable for _, norm in found):
-        raise _thawed(path)
+    refuse_thawed(source, network, name, path)
     arrays = {c: [v.numpy() for v in _variables(source, c, there[c])] for c, _ in found}
     _assign(network, found, arrays, path, name)
 
@@ -98,21 +97,29 @@ def _assign(network, found, arrays, path, name):
         variable.assign(values)
 
 
-def _folded(network, pairs):
-    """Whether no statistics are left: a trunk whose normalisation was folded in."""
-    layers = [network.get_layer(norm) for norm in pairs.values()]
-    return all(
-        (layer.moving_mean.numpy() == 0).all() and (layer.moving_variance.numpy() == 1).all()
+def refuse_thawed(source, network, name, path):
+    """Raises PoseError where a backbone of `source`, which was read from `path`, has its
+    normalisation folded in and that of `network` trains: its first batches would undo it.
+
+    Folded in: frozen, with no statistics left. Those of a new network are the same, but train.
+    """
+    layers = [source.get_layer(norm) for _, norm in _pairs(source, name)]
+    if all(
+        not layer.trainable
+        and (layer.moving_mean.numpy() == 0).all()
+        and (layer.moving_variance.numpy() == 1).all()
         for layer in layers
-    )
+    ):
+        _frozen(network, _pairs(network, name), path)
 
 
-def _thawed(path):
-    return PoseError(
-        "frozen normalisation for a trunk that has its normalisation folded in",
-        f"{path} for normalisation that trains, whose first batches would undo it",
-        "Build with frozen_norm=True; backbones.weights.calibrate_norms says how to thaw it.",
-    )
+def _frozen(network, found, path):
+    if any(network.get_layer(norm).trainable for _, norm in found):
+        raise PoseError(
+            "frozen normalisation for a trunk that has its normalisation folded in",
+            f"{path} for normalisation that trains, whose first batches would undo it",
+            "Build with frozen_norm=True; backbones.weights.calibrate_norms says how to thaw it.",
+        )
 
 
 def calibrate_norms(network, name, images, batch_size=8):
@@ -175,8 +182,7 @@ def _fits(variable, values, weights, name):
 
 def _of_trunk(path, network, found, name):
     """Layer to its five arrays, from an .npz with normalisation folded in."""
-    if any(network.get_layer(norm).trainable for _, norm in found):
-        raise _thawed(path)
+    _frozen(network, found, path)
     try:
         with np.load(path) as file:
             given = {key: file[key].astype(np.float32) for key in file.files}

@@ -1,7 +1,6 @@
 """What Poseur and PoseurMobile share: from maps to a network that knows how it is trained."""
 
 import functools
-import os
 
 from keras_pose import losses, skeletons
 from keras_pose.codecs import Coordinates, SoftmaxHeatmap
@@ -10,7 +9,7 @@ from keras_pose.errors import PoseError
 from keras_pose.layers import NoisyReferences
 from keras_pose.models.encoder import INITIAL, QUERIES, Guess, coarse
 from keras_pose.models.network import PoseNetwork, sides
-from keras_pose.models.start import start
+from keras_pose.models.start import check, start
 
 # the layers whose numbers are coordinates, indices of the table, or what they are made of: int8
 # would round a point to 1/256 of the crop, and an index to another row
@@ -89,17 +88,15 @@ def checked(arguments):
         value = arguments[name]
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise PoseError(f"{name} as a whole number from {least}", repr(value), "Change it.")
-    for name in ("shared", "self_attention", "frozen_norm"):
+    check(arguments)
+    for name in ("shared", "self_attention"):
         if not isinstance(arguments[name], bool):
             raise PoseError(f"{name} True or False", repr(arguments[name]), "Change it.")
-    dropout, weights = arguments.get("dropout", 0.0), arguments["weights"]
-    map_weight = arguments.get("map_weight", 0.0)
+    dropout, map_weight = arguments.get("dropout", 0.0), arguments.get("map_weight", 0.0)
     if not isinstance(map_weight, int | float) or not 0 <= map_weight < float("inf"):
         raise PoseError("map_weight from 0", repr(map_weight), "Leave it out for no maps.")
     if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise PoseError("dropout from 0 to below 1", repr(dropout), "Change it.")
-    if not isinstance(weights, str | os.PathLike | None):
-        raise PoseError('weights as "imagenet" or a file', repr(weights), "Leave it out for none.")
     channels, heads = arguments["channels"], arguments["heads"]
     if channels % heads or channels % 8:
         raise PoseError(

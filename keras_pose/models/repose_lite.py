@@ -32,7 +32,7 @@ from keras_pose.codecs import GaussianHeatmap, SoftmaxHeatmap
 from keras_pose.errors import PoseError
 from keras_pose.layers import LinkedConv2D, upsample
 from keras_pose.models.network import PoseNetwork, sides
-from keras_pose.models.start import start
+from keras_pose.models.start import check, start
 
 SIZES = {
     "s": {"stem": 16, "channels": (24, 48, 96), "blocks": (0, 1, 2), "keypoint_channels": 4},
@@ -82,11 +82,13 @@ def RePoseLite(
     `backbones.build`. weights: what to begin with, see `start`.
 
     Raises PoseError for an unknown size, loss or backbone, for sides that no such strides divide,
-    for stem or blocks beside a backbone, and for weights that do not fit.
+    for stem or blocks beside a backbone and its arguments without one, and for weights that do not
+    fit.
     """
     arguments = dict(locals())
     skeleton = skeletons.get(skeleton)
     input_size = sides(input_size)
+    check(arguments)
     arguments["skeleton"], arguments["input_size"] = skeleton.to_dict(), list(input_size)
     widths = _widths(arguments)
     arguments |= widths  # a saved network stays what it is should the sizes ever change
@@ -246,6 +248,15 @@ def _widths(arguments):
             f"no stem and no blocks beside backbone={backbone!r}, which has its own",
             ", ".join(f"{k}={given[k]!r}" for k in sorted(given.keys() - known.keys())),
             "Leave them out, or leave the backbone out.",
+        )
+    alone = [
+        k for k, default in (("alpha", 1.0), ("frozen_norm", False)) if arguments[k] != default
+    ]
+    if backbone is None and alone:
+        raise PoseError(
+            f"a backbone beside {' and '.join(alone)}, which say how it is built",
+            f"backbone=None, {', '.join(f'{k}={arguments[k]!r}' for k in alone)}",
+            "Name a backbone, or leave them out.",
         )
     widths = {**known, **given}
     levels, blocks = len(widths["channels"]), widths.get("blocks", ())

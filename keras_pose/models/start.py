@@ -25,23 +25,38 @@ def start(network, backbone, weights):
     """Fills a network that a builder has just made.
 
     network: PoseNetwork; backbone: name of the one inside it (its alpha is in the network's
-    arguments). weights: "imagenet", a file of keras.applications or a trunk, for the backbone alone
-    (see `keras_pose.backbones.weights.load`); or the `.keras` file of a pose network that was built
-    alike, for every weight. The input size, whether normalisation is frozen and what only training
-    or the score knows may differ (_FREE). "backbone:FILE.keras" takes the backbone alone out of any
-    pose network around the same one. A preset's name stands for its .keras file.
+    arguments), or None. weights: "imagenet", a file of keras.applications or a trunk, for the
+    backbone alone (see `keras_pose.backbones.weights.load`); or the `.keras` file of a pose network
+    that was built alike, for every weight. The input size, whether normalisation is frozen and what
+    only training or the score knows may differ (_FREE). "backbone:FILE.keras" takes the backbone
+    alone out of any pose network around the same one. A preset's name stands for its .keras file.
 
     Raises PoseError for what does not fit, before any weight has changed.
     """
     weights = _file(os.fspath(weights))
-    if weights.startswith(BACKBONE_OF):
+    if weights.endswith(".keras") and _is_pose_network(weights):
+        _copy(load(weights), network, backbone, weights)
+    elif backbone is None:
+        raise PoseError(
+            "a backbone to begin with its weights, or the .keras of a network without one",
+            f"{weights} for a {network.builder} without a backbone",
+            "Set network.backbone, or leave network.weights out.",
+        )
+    elif weights.startswith(BACKBONE_OF):
         path = weights.removeprefix(BACKBONE_OF)
         backbone_weights.copy(load(path), network, backbone, path)
-    elif weights.endswith(".keras") and _is_pose_network(weights):
-        _copy(load(weights), network, weights)
     else:
         alpha = network.arguments.get("alpha", 1.0)
         backbone_weights.load(network, backbone, weights, alpha)
+
+
+def check(arguments):
+    """Refuses what a builder's `frozen_norm` and `weights` cannot be. Raises PoseError."""
+    frozen, weights = arguments["frozen_norm"], arguments["weights"]
+    if not isinstance(frozen, bool):
+        raise PoseError("frozen_norm True or False", repr(frozen), "Change it.")
+    if not isinstance(weights, str | os.PathLike | None):
+        raise PoseError('weights as "imagenet" or a file', repr(weights), "Leave it out for none.")
 
 
 def short(weights) -> str:
@@ -72,7 +87,7 @@ def _is_pose_network(path):
     return config.get("registered_name") == keras.saving.get_registered_name(PoseNetwork)
 
 
-def _copy(given, network, path):
+def _copy(given, network, backbone, path):
     theirs, own = given.skeleton, network.skeleton
     if theirs.count != own.count:
         raise PoseError(
@@ -98,6 +113,8 @@ def _copy(given, network, path):
                 f"{_told(other)} in {path}, a {given.builder}",
                 "Take the file of a network of the same kind.",
             )
+    if backbone is not None:
+        backbone_weights.refuse_thawed(given, network, backbone, path)
     network.set_weights(given.get_weights())
 
 
