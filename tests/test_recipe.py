@@ -81,6 +81,16 @@ def test_starting_weights_are_read_only_where_a_run_begins(tmp_path):
     assert loaded.network["weights"] == str(gone)
 
 
+def test_a_frozen_backbone_needs_weights():
+    settings = ["network.input_size=(32, 32)", "network.alpha=0.35", "network.channels=(8, 8)"]
+    frozen = recipe.load("repose_lite_s_lsp", settings)
+    with pytest.raises(PoseError, match=r"--set network\.weights"):
+        frozen.build("lsp14")
+    assert frozen.build("lsp14", start=False).rebuilt()  # --resume, and a saved network
+    thawed = recipe.load("repose_lite_s_lsp", [*settings, "network.frozen_norm=false"])
+    assert thawed.build("lsp14")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_header_gives_the_command(name):
     header = (recipe.FOLDER / f"{name}.py").read_text().split('"""')[1]

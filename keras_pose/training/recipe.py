@@ -137,7 +137,8 @@ class Recipe:
         """The recipe's network for a skeleton, under the current dtype policy.
 
         start: with the weights that the recipe begins with, which are read from their file.
-        Raises PoseError for what the builder refuses, and for a `reach` beyond heatmaps.
+        Raises PoseError for what the builder refuses, for a `reach` beyond heatmaps, and for
+        frozen normalisation of a backbone that begins with random weights.
         """
         arguments = self.network
         if not start and "weights" in arguments:
@@ -149,6 +150,13 @@ class Recipe:
                 "reach 0 for a network that predicts heatmaps",
                 f"reach={self.reach} with {self.builder}",
                 "Write --set reach=0, or take a network that predicts coordinates.",
+            )
+        if start and arguments.get("frozen_norm") and arguments.get("weights") is None:
+            raise PoseError(
+                "weights for a backbone whose normalisation is frozen",
+                "network.frozen_norm=True and no network.weights",
+                "Write --set network.weights=FILE, or --set network.frozen_norm=false to train it "
+                "from random weights.",
             )
         return network
 
