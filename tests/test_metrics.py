@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_pose import metrics
+from keras_pose.errors import PoseError
 from keras_pose.skeletons import COCO17, LSP14, MPII16, Skeleton
 
 RNG = np.random.default_rng(1)
@@ -56,6 +57,13 @@ def test_sides_are_separate():
     table = metrics.pck(wrong, TRUTH, SEEN, metrics.torso(TRUTH, SEEN, LSP14), 0.2, LSP14)
     assert (table["left"], table["right"]) == (0.0, 100.0)
     assert table["mean"] == pytest.approx(100 * 8 / 14)
+
+
+def test_names_that_the_skeleton_lacks_are_refused():
+    length = metrics.torso(TRUTH, SEEN, LSP14)
+    for only in (("left_hip", "nose"), ("nose",)):
+        with pytest.raises(PoseError, match="nose"):
+            metrics.pck(TRUTH, TRUTH, SEEN, length, 0.2, LSP14, only=only)
 
 
 def test_head_length_needs_a_head():

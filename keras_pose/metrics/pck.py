@@ -6,6 +6,7 @@ share it. `visible` (N, K) says which key points are annotated; the others do no
 
 import numpy as np
 
+from keras_pose.errors import PoseError
 from keras_pose.skeletons import side
 
 
@@ -55,9 +56,17 @@ def pck(predicted, truth, visible, reference, threshold, skeleton, only=()):
 
     predicted, truth: (N, K, 2); visible: (N, K); reference: (N,), persons with NaN are left out.
     only: names of the key points that count, all of them where it is empty.
+    Raises PoseError for a name that the skeleton does not have.
     Returns a dict in percent: "mean" over all annotated key points, "left" and "right" over those
     of a side, and one entry per key point name. NaN where nothing was annotated.
     """
+    unknown = sorted(set(only) - set(skeleton.keypoints))
+    if unknown:
+        raise PoseError(
+            f"names of {skeleton.name}'s key points: {', '.join(skeleton.keypoints)}",
+            ", ".join(unknown),
+            "Leave out what it does not have; training.evaluate.shared finds what two share.",
+        )
     counted = (visible > 0) & ~np.isnan(reference)[:, None]
     distance = np.linalg.norm(predicted - truth, axis=-1)
     with np.errstate(invalid="ignore"):
