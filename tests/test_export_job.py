@@ -10,7 +10,7 @@ from conftest import ROOT
 from dots import DotsReader
 from export_helpers import DISCS, SIZE, discs, held_out, made, network, write_coco
 
-from keras_pose import export, geometry, metadata
+from keras_pose import export, geometry, metadata, presets
 from keras_pose.data import open_reader
 from keras_pose.data.subset import Subset
 from keras_pose.errors import PoseError
@@ -125,6 +125,19 @@ def test_script_refuses(folder, monkeypatch, capsys, arguments, named):
     lines = capsys.readouterr().err.splitlines()
     assert [line.split()[0] for line in lines[:2]] == ["error:", "received"] and len(lines) == 3
     assert named in " ".join(lines)
+
+
+def test_a_preset_is_never_overwritten_unasked(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(presets, "folder", lambda: tmp_path / "zoo")
+    made = tmp_path / "zoo" / "dots"
+    made.mkdir(parents=True)
+    model = made / presets.KERAS
+    model.write_bytes((folder / "best.keras").read_bytes())
+    (made / presets.FP16).write_bytes(b"published")
+    with pytest.raises(PoseError, match="--out"):
+        run_job(model, precision="fp16")
+    assert (made / presets.FP16).read_bytes() == b"published"
+    run_job(model, made / "model_dynamic.tflite", "dynamic")  # asked for
 
 
 def test_calibration_patches_are_the_crops_that_apps_cut():

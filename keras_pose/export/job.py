@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from keras_pose import metadata
+from keras_pose import metadata, presets
 from keras_pose.data import open_reader
 from keras_pose.errors import PoseError
 from keras_pose.export import calibrate as calibration
@@ -62,10 +62,11 @@ def export(
     """Writes a `.tflite` and, beside it, a .json with what it contains and how it scored.
 
     model: a .keras file, a preset's name or a PoseNetwork. out: the file to write; by default the
-    model's name with the format's suffix. calibrate, check: data folders (see
-    keras_pose.data.open_reader); the former's training split gives `count` patches, the latter's
-    validation split the scores, of `limit` persons, 0 for all. max_drop: points of PCK@0.2 that
-    may be lost against float32; more makes `passed` False, with the file left in place.
+    model's name with the format's suffix, but never among the presets. calibrate, check: data
+    folders (see keras_pose.data.open_reader); the former's training split gives `count` patches,
+    the latter's validation split the scores, of `limit` persons, 0 for all. max_drop: points of
+    PCK@0.2 that may be lost against float32; more makes `passed` False, with the file left in
+    place.
     Raises PoseError before anything is written when something given cannot be used.
     """
     chosen = formats.get(precision)
@@ -79,6 +80,12 @@ def export(
     path = Path(out) if out else Path(model).with_name(Path(model).stem + chosen.suffix)
     if path.suffix != ".tflite":
         raise PoseError("a file name that ends in .tflite", str(path), "Change --out.")
+    if not out and path.resolve().is_relative_to(presets.folder().resolve()):
+        raise PoseError(
+            "a file to write that is not of a preset",
+            f"none, which would be {path}",
+            "Give --out, so that the preset stays what its card says.",
+        )
     margin = network.notes.get("crop_margin", 1.25)
 
     def open_for(data, split):
