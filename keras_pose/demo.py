@@ -129,9 +129,11 @@ def _closing(out, reader):
 
     It only draws: the preset's key points need not be those of the pictures' own truth.
     """
-    if CLOSING not in presets.names():
-        return [f"No closing picture: `{CLOSING}` is not among the presets here.", ""]
-    _write(out / "closing.png", overlays(CLOSING, reader))
+    try:
+        sheet = overlays(presets.find(CLOSING), reader)
+    except PoseError as error:  # the preset or its file is missing: no reason to lose the rest
+        return [f"No closing picture. {error}", ""]
+    _write(out / "closing.png", sheet)
     told = presets.description(CLOSING)
     return [
         f"The same pictures by a network that this demo has not trained, the preset `{CLOSING}`"

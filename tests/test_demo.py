@@ -72,6 +72,16 @@ def test_without_the_preset_the_report_says_so(tmp_path, monkeypatch):
     assert demo.CLOSING in "".join(told) and not (tmp_path / "closing.png").exists()
 
 
+@pytest.mark.parametrize("content", [None, b"damaged"])
+def test_without_the_presets_file_the_report_says_so(tmp_path, zoo, content):
+    path = zoo / demo.CLOSING / presets.INT8
+    path.unlink()
+    if content:
+        path.write_bytes(content)
+    told = "".join(demo._closing(tmp_path, dots.DotsReader(2, seed=3)))
+    assert presets.INT8 in told and not (tmp_path / "closing.png").exists()
+
+
 def test_a_loss_in_int8_fails(tmp_path):
     assert not check.Check({"pck@0.2": 60.0}, 61.5, 1.0).passed
     assert check.Check({"pck@0.2": 60.5}, 61.5, 1.0).passed
