@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 
 import cv2
@@ -185,6 +186,25 @@ def test_batches_come_from_a_pack_by_several_threads_alike(packed):
     for epoch, (x, y) in enumerate(alone):
         for one, two in ((x, found[epoch][0]), (y, found[epoch][1])):
             assert all(np.array_equal(one[k], two[k]) for k in one)
+
+
+def test_one_thread_at_a_time_is_in_the_file(packed, monkeypatch):
+    reader, inside, most = open_reader(packed), [], []
+    read = reader._archive.read
+
+    def slow(name):
+        inside.append(name)
+        most.append(len(inside))
+        time.sleep(0.01)
+        content = read(name)
+        inside.remove(name)
+        return content
+
+    monkeypatch.setattr(reader._archive, "read", slow)
+    threads = [threading.Thread(target=reader.image, args=(s,)) for s in reader.samples]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert most == [1] * len(reader)
 
 
 def test_a_patch_is_read_smaller_in_the_decoder(packed):

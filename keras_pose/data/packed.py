@@ -67,7 +67,7 @@ class PackReader(PictureReader):
         Raises PoseError, naming the file and the patch, when it cannot be read.
         """
         try:
-            with self._lock:  # the archive is one open file
+            with self._lock:  # zipfile guards its reads, but not the count of its open entries
                 content = self._archive.read(sample.source.relative_to(self.path).as_posix())
         except (KeyError, OSError, zipfile.BadZipFile) as error:
             raise PoseError(
