@@ -138,8 +138,8 @@ def _closing(out, reader):
     return [
         f"The same pictures by a network that this demo has not trained, the preset `{CLOSING}`"
         + (f" ({told})" if told else "")
-        + ". It learned from photographs of people at parkour, gymnastics and athletics: on such "
-        "pictures it is at home, drawn figures are strange to it.",
+        + ". It learned from photographs of people at parkour, gymnastics and athletics: "
+        "drawn figures were not among them.",
         "",
         f"![poses of the preset {CLOSING} on the same pictures](closing.png)",
         "",

@@ -151,8 +151,7 @@ class WithMaps(keras.Layer):
     The features, the prediction called `FEATURES` of (B, h, w, C), are brought to K maps by a
     1 x 1 convolution of this layer's own. They cost `weight` times what `Maps` says of them, and
     the other predictions what `criterion` says. An addition to Poseur, which instead begins with a
-    backbone that was trained on heatmaps (its section 4.1): a gradient at every cell teaches the
-    features where a key point is, which a gradient through a few sampled points does slowly.
+    backbone that was trained on heatmaps (its section 4.1). Whether it helps is not measured.
 
     codec: of the maps. Nothing of it stays in the network.
     """
