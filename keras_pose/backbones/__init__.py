@@ -5,10 +5,10 @@ so export, counting and quantization see plain layers. Its layers are called as 
 keras.applications: `keras_pose.backbones.weights` fills them by name.
 """
 
-from keras_pose.backbones import mobilenet_v2, resnet
+from keras_pose.backbones import mobilenet_v2, movenet, resnet
 from keras_pose.errors import PoseError
 
-NAMES = (mobilenet_v2.NAME, *resnet.BLOCKS)
+NAMES = (mobilenet_v2.NAME, movenet.NAME, *resnet.BLOCKS)
 STRIDES = (4, 8, 16, 32)
 
 
@@ -24,16 +24,18 @@ def build(name, image, *, alpha=1.0, stride_in="3x3", frozen_norm=False) -> dict
     Raises PoseError for an unknown name, an alpha or a stride_in that the backbone does not have.
     """
     _known(name)
+    if name != mobilenet_v2.NAME and alpha != 1.0:
+        raise PoseError(
+            f"alpha=1.0 for {name}", f"alpha={alpha!r}", "Only mobilenet_v2 has an alpha."
+        )
     if name in resnet.BLOCKS:
-        if alpha != 1.0:
-            raise PoseError(
-                f"alpha=1.0 for {name}", f"alpha={alpha!r}", "Only mobilenet_v2 has an alpha."
-            )
         return resnet.build(name, image, stride_in, frozen_norm)
     if stride_in != "3x3":
         raise PoseError(
             f'stride_in="3x3" for {name}', repr(stride_in), "Only ResNets have a choice here."
         )
+    if name == movenet.NAME:
+        return movenet.build(image, frozen_norm)
     return mobilenet_v2.build(image, alpha, frozen_norm)
 
 

@@ -19,6 +19,7 @@ _EPSILON = 1e-3
 # channels, repetitions and first stride of the inverted residual blocks, table 2 of the paper
 _GROUPS = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
 _LEVELS = {2: 4, 5: 8, 12: 16}  # block to the stride that it is the last of
+LAST = "last"
 
 
 def build(image, alpha=1.0, frozen_norm=False) -> dict:
@@ -27,6 +28,13 @@ def build(image, alpha=1.0, frozen_norm=False) -> dict:
     image: (B, H, W, 3) float RGB 0..255, H and W multiples of 32. frozen_norm: see
     `keras_pose.backbones.build`. Raises PoseError for an alpha out of range.
     """
+    after = blocks(image, alpha, frozen_norm)
+    return {stride: after[block] for block, stride in _LEVELS.items()} | {32: after[LAST]}
+
+
+def blocks(image, alpha=1.0, frozen_norm=False) -> dict:
+    """Features behind every inverted residual block, by its number, and behind the convolution
+    that comes last (LAST). Arguments and errors as build's."""
     number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
     if not number or not ALPHAS[0] <= alpha <= ALPHAS[1]:
         raise PoseError(
@@ -40,18 +48,15 @@ def build(image, alpha=1.0, frozen_norm=False) -> dict:
         _multiple(32 * alpha), 3, strides=2, padding="same", use_bias=False, name="Conv1"
     )(x)
     x = layers.ReLU(6.0, name="Conv1_relu")(norm(x, "bn_Conv1"))
-    levels, block = {}, 0
+    after = {}
     for channels, repetitions, first in _GROUPS:
         for i in range(repetitions):
-            filters = _multiple(int(channels * alpha))
-            x = _inverted_residual(x, filters, 1 if i else first, block, norm)
-            if block in _LEVELS:
-                levels[_LEVELS[block]] = x
-            block += 1
+            block, filters = len(after), _multiple(int(channels * alpha))
+            after[block] = x = _inverted_residual(x, filters, 1 if i else first, block, norm)
     last = max(1280, _multiple(1280 * alpha))  # never narrower: section 5 of the paper
     x = layers.Conv2D(last, 1, use_bias=False, name="Conv_1")(x)
-    levels[32] = layers.ReLU(6.0, name="out_relu")(norm(x, "Conv_1_bn"))
-    return levels
+    after[LAST] = layers.ReLU(6.0, name="out_relu")(norm(x, "Conv_1_bn"))
+    return after
 
 
 def pairs(name=NAME) -> list[tuple[str, str]]:

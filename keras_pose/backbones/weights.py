@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_pose.backbones import check, mobilenet_v2, resnet
+from keras_pose.backbones import check, mobilenet_v2, movenet, resnet
 from keras_pose.errors import PoseError
 
 IMAGENET = "imagenet"
@@ -56,6 +56,12 @@ def load(network, name, weights, alpha=1.0):
         raise PoseError("a file of weights", f"{weights}, which does not exist", "Check the path.")
     if weights.endswith(".npz"):
         arrays = _of_trunk(weights, network, found, name)
+    elif name not in _APPLICATIONS:
+        raise PoseError(
+            f"a trunk (.npz) for {name}, which keras.applications does not have",
+            weights,
+            "python train/movenet.py FILE.tflite OUT.npz makes one of a published MoveNet.",
+        )
     else:
         _refuse_other_dialect(network, name, weights)
         arrays = _of_keras(weights, name, alpha)
@@ -147,7 +153,8 @@ def calibrate_norms(network, name, images, batch_size=8):
 
 
 def _all_pairs(name):
-    return (resnet if name in resnet.BLOCKS else mobilenet_v2).pairs(name)
+    room = {mobilenet_v2.NAME: mobilenet_v2, movenet.NAME: movenet}.get(name, resnet)
+    return room.pairs(name)
 
 
 def _pairs(network, name):

@@ -27,6 +27,7 @@ import keras
 from keras import layers
 
 from keras_pose import backbones
+from keras_pose.errors import PoseError
 from keras_pose.layers import table
 from keras_pose.layers.norm import batch_norm
 from keras_pose.models import regression
@@ -35,10 +36,13 @@ from keras_pose.models.encoder import KeypointEncoder
 from keras_pose.models.network import PoseNetwork
 from keras_pose.models.regression import checked
 
+BACKBONES = ("mobilenet_v2", "movenet")
+
 
 def PoseurMobile(
     skeleton="lsp14",
     input_size=(256, 192),
+    backbone="mobilenet_v2",
     alpha=1.0,
     frozen_norm=False,
     weights=None,
@@ -61,7 +65,7 @@ def PoseurMobile(
     Input: image (B, H, W, 3) float32 RGB 0..255, sides divisible by 32. Outputs as Poseur's:
     `coarse`, `layer1` ... and `coordinates`, each (B, K, 4).
 
-    alpha: width of MobileNetV2, 0.35 to 1.4. map_weight: above 0, training also reads heatmaps
+    backbone: one of BACKBONES. alpha: width of MobileNetV2, 0.35 to 1.4. map_weight: above 0, training also reads heatmaps
     from the finest level and counts their loss so often (losses.WithMaps). The other arguments are
     Poseur's.
 
@@ -70,13 +74,15 @@ def PoseurMobile(
     """
     arguments = dict(locals())
     skeleton, input_size = checked(arguments)
-    backbones.check("mobilenet_v2", input_size, levels)
+    if backbone not in BACKBONES:
+        raise PoseError(f"a backbone among {BACKBONES}", repr(backbone), "Choose one of these.")
+    backbones.check(backbone, input_size, levels)
     arguments |= {
         "skeleton": skeleton.to_dict(), "input_size": list(input_size), "levels": list(levels)
     }  # fmt: skip
 
     image = keras.Input((*input_size, 3), name="image")
-    features = backbones.build("mobilenet_v2", image, alpha=alpha, frozen_norm=frozen_norm)
+    features = backbones.build(backbone, image, alpha=alpha, frozen_norm=frozen_norm)
     deepest = max(features)
     projected = {s: _projected(features[s], channels, s) for s in sorted({*levels, deepest})}
     maps = [projected[s] for s in levels]
