@@ -67,15 +67,17 @@ class PictureReader:
         keypoints[~visible] = 0.0
         return keypoints.astype(np.float32), visible
 
-    def _add(self, keypoints, visible, name, source, box=None, people=NOBODY):
-        """Appends a person, or counts it as skipped when no joint of it is visible."""
+    def _add(self, keypoints, visible, name, source, box=None, people=NOBODY, **more):
+        """Appends a person, or counts it as skipped when no joint of it is visible.
+
+        more: further fields of Sample, which only some data sets have."""
         keypoints, visible = self._mask(keypoints, visible, name)
         extent = geometry.extent(keypoints, visible)
         if extent is None:
             self.skips.add(name, "person without a visible key point, skipped")
             return
         box = extent if box is None else box
-        self.samples.append(Sample(keypoints, visible, box, name, source, people))
+        self.samples.append(Sample(keypoints, visible, box, name, source, people, **more))
 
     def _refuse_empty(self, where):
         if not self.samples:
