@@ -4,6 +4,7 @@ Symbols: K key points, M people in one picture.
 """
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,10 @@ class Sample:
     keypoints: (K, 2) float32, pixels of the stored picture. visible: (K,) bool, annotated.
     box: (4,) float64, the person's extent (x, y, w, h). name: "file.jpg#3". source: the picture's
     path, or the number from which a figure is rendered. people: (M, 4) boxes of everybody known to
-    be in the picture, labelled or not; background crops keep away from them and from `box`.
+    be in the picture, labelled or not; background crops keep away from them and from `box`. head: the
+    head's length in pixels that PCKh takes for its unit, NaN where the data set has none.
+    picture, label: COCO's ids of the picture and the annotation, None in other data. area: of the
+    person in pixels, the measure of OKS; NaN where unknown.
     """
 
     keypoints: np.ndarray
@@ -32,6 +36,10 @@ class Sample:
     name: str
     source: Path | int
     people: np.ndarray = dataclasses.field(default_factory=lambda: NOBODY)
+    head: float = math.nan
+    picture: int | None = None
+    label: int | None = None
+    area: float = float("nan")
 
 
 class PictureReader:
