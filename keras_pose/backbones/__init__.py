@@ -8,7 +8,7 @@ keras.applications: `keras_pose.backbones.weights` fills them by name.
 from keras_pose.backbones import mobilenet_v2, movenet, resnet
 from keras_pose.errors import PoseError
 
-NAMES = (mobilenet_v2.NAME, movenet.NAME, *resnet.BLOCKS)
+NAMES = (mobilenet_v2.NAME, movenet.NAME, movenet.SHORT, *resnet.BLOCKS)
 STRIDES = (4, 8, 16, 32)
 
 
@@ -34,8 +34,8 @@ def build(name, image, *, alpha=1.0, stride_in="3x3", frozen_norm=False) -> dict
         raise PoseError(
             f'stride_in="3x3" for {name}', repr(stride_in), "Only ResNets have a choice here."
         )
-    if name == movenet.NAME:
-        return movenet.build(image, frozen_norm)
+    if name in (movenet.NAME, movenet.SHORT):
+        return movenet.build(image, frozen_norm, name)
     return mobilenet_v2.build(image, alpha, frozen_norm)
 
 
@@ -54,10 +54,11 @@ def check(name, input_size, levels):
             "Take the next larger multiple.",
         )
     given = list(levels) if isinstance(levels, list | tuple) else None
-    unique = [stride for stride in STRIDES if given and stride in given]
+    strides = STRIDES[:-1] if name == movenet.SHORT else STRIDES
+    unique = [stride for stride in strides if given and stride in given]
     if not given or len(unique) != len(given):
         raise PoseError(
-            f"levels of {name}, some of {STRIDES}, each once",
+            f"levels of {name}, some of {strides}, each once",
             f"levels={levels!r}",
             "Name at least one of these strides, none twice.",
         )

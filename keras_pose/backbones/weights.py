@@ -153,8 +153,8 @@ def calibrate_norms(network, name, images, batch_size=8):
 
 
 def _all_pairs(name):
-    room = {mobilenet_v2.NAME: mobilenet_v2, movenet.NAME: movenet}.get(name, resnet)
-    return room.pairs(name)
+    rooms = {mobilenet_v2.NAME: mobilenet_v2, movenet.NAME: movenet, movenet.SHORT: movenet}
+    return rooms.get(name, resnet).pairs(name)
 
 
 def _pairs(network, name):
