@@ -17,7 +17,7 @@ BACKBONE_OF = "backbone:"  # before the path of a pose network's file
 # arguments that may differ from the file's: they change no weight's meaning
 _FREE = (
     "skeleton", "input_size", "frozen_norm", "weights", "noise_groups", "dropout", "score",
-    "residual", "map_weight",
+    "residual", "map_weight", "supervised", "others",
 )  # fmt: skip
 
 

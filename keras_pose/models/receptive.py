@@ -1,0 +1,47 @@
+"""How much of the picture a layer sees, worked out from a network's graph."""
+
+from keras import layers
+
+from keras_pose.errors import PoseError
+
+_KERNELS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+_POOLS = (layers.MaxPooling2D, layers.AveragePooling2D)
+_WHOLE = (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D, layers.Flatten)
+
+
+def receptive_fields(model) -> dict[str, int]:
+    """Side in input pixels of the square that a value of each layer depends on, by layer name.
+
+    model: a functional Keras model of one input (B, H, W, C). Borders are not looked at: it is the
+    side far from them. Where branches meet, the largest counts.
+    Raises PoseError for a layer that mixes the whole picture, or moves by anything but pixels.
+    """
+    reach = {id(tensor): (1, 1) for tensor in model.inputs}  # field and step, in input pixels
+    fields = {}
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            layer = node.operation
+            if isinstance(layer, layers.InputLayer):
+                continue
+            given = [reach[id(tensor)] for tensor in node.input_tensors]
+            field, step = _through(layer, max(f for f, _ in given), max(s for _, s in given))
+            reach.update({id(tensor): (field, step) for tensor in node.output_tensors})
+            fields[layer.name] = field
+    return fields
+
+
+def _through(layer, field, step):
+    if isinstance(layer, _KERNELS):
+        sides = [(k - 1) * d for k, d in zip(layer.kernel_size, layer.dilation_rate, strict=True)]
+        return field + max(sides) * step, step * max(layer.strides)
+    if isinstance(layer, _POOLS):
+        return field + (max(layer.pool_size) - 1) * step, step * max(layer.strides)
+    if isinstance(layer, layers.UpSampling2D) and layer.interpolation == "nearest":
+        return field, step // max(layer.size)
+    if isinstance(layer, (*_WHOLE, layers.UpSampling2D)) or hasattr(layer, "_nodes_by_depth"):
+        raise PoseError(
+            "layers that see a square of their input",
+            f"{layer.name}, a {type(layer).__name__}",
+            "Look at the part of the network before it.",
+        )
+    return field, step
