@@ -215,14 +215,21 @@ def _walk(skeleton, start):
     return tuple(sorted(range(skeleton.count), key=lambda i: (distance[i], i)))
 
 
-def _named(name, keypoints, bones, order, sigmas=()):
+# cocoeval's constants, and for joints that COCO does not have those of the nearest that it has
+_SIGMAS = {
+    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
+    "hip": 0.107, "knee": 0.087, "ankle": 0.089, "pelvis": 0.107,
+}  # fmt: skip
+
+
+def _named(name, keypoints, bones, order):
     index = keypoints.index
     return Skeleton(
         name=name,
         keypoints=tuple(keypoints),
         edges=tuple((index(a), index(b)) for a, b in bones),
         order=tuple(index(n) for n in order),
-        sigmas=tuple(sigmas),
+        sigmas=tuple(_SIGMAS.get(side(n)[1], _DEFAULT_SIGMA) for n in keypoints),
     )
 
 
@@ -288,11 +295,28 @@ COCO17 = _named(
         ("right_ear", "right_shoulder"),
     ],
     [*_ORDER, "nose", *_sides("eye", "ear")],
-    # cocoeval's constants: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles
-    [0.026, *(s for s in (0.025, 0.035, 0.079, 0.072, 0.062, 0.107, 0.087, 0.089) for _ in "lr")],
 )
 
-SKELETONS = {s.name: s for s in (LSP14, MPII16, COCO17)}
+_UPPER = [
+    *(f"{s}_{n}" for s in ("left", "right") for n in ("shoulder", "elbow", "wrist")),
+    *(f"{s}_{n}" for n in ("hip", "eye") for s in ("left", "right")),
+    "nose",
+]
+
+FLIC11 = _named(
+    "flic11",
+    _UPPER,
+    [
+        *(bone for bone in _LIMBS if set(bone) <= set(_UPPER)),
+        ("nose", "left_eye"),
+        ("nose", "right_eye"),
+        ("nose", "left_shoulder"),
+        ("nose", "right_shoulder"),
+    ],
+    [*_sides("hip", "shoulder", "elbow", "wrist"), "nose", *_sides("eye")],
+)
+
+SKELETONS = {s.name: s for s in (LSP14, MPII16, COCO17, FLIC11)}
 
 
 def get(skeleton) -> Skeleton:

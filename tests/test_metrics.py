@@ -74,6 +74,48 @@ def test_head_length_needs_a_head():
     assert metrics.head(np.ones((1, 16, 2)), np.ones((1, 16)), MPII16).shape == (1,)
 
 
+def moved_by(share, lengths, count):
+    """Points so far off that they lie at this share of their persons' lengths."""
+    return np.array([1.0, 0.0]) * (share * np.asarray(lengths))[:, None, None] * np.ones((count, 1))
+
+
+def test_pckh_has_mpiis_rows():
+    names = metrics.mpii_names(MPII16)
+    assert len(names) == 14 and not {"pelvis", "thorax"} & set(names)
+    truth, seen = RNG.uniform(0, 100, (5, 16, 2)), np.ones((5, 16))
+    heads = np.array([10.0, 20.0, 30.0, np.nan, 15.0])
+    right = metrics.pck(truth, truth, seen, heads, 0.5, MPII16, names)
+    rows = metrics.mpii_rows(right)
+    assert list(rows) == ["Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Mean"]
+    assert set(rows.values()) == {100.0}
+    for share, expected in ((0.49, 100.0), (0.51, 0.0)):
+        wrong = truth + moved_by(share, heads, 16)
+        table = metrics.pck(wrong, truth, seen, heads, 0.5, MPII16, names)
+        assert metrics.mpii_rows(table)["Mean"] == expected
+
+
+def test_a_row_of_mpii_is_the_mean_of_two_joints():
+    truth, seen = RNG.uniform(0, 100, (4, 16, 2)), np.ones((4, 16))
+    wrong, heads = truth.copy(), np.full(4, 10.0)
+    for name, persons in (("left_wrist", 2), ("head_top", 1), ("pelvis", 4), ("thorax", 4)):
+        wrong[:persons, MPII16.index(name)] += 1e3
+    seen[1:, MPII16.index("right_knee")] = 0
+    wrong[0, MPII16.index("right_knee")] += 1e3
+    table = metrics.pck(wrong, truth, seen, heads, 0.5, MPII16, metrics.mpii_names(MPII16))
+    rows = metrics.mpii_rows(table)
+    assert (rows["Wrist"], rows["Head"], rows["Hip"]) == (75.0, 87.5, 100.0)
+    assert rows["Knee"] == 50.0  # of 100 and 0, however many are annotated
+    assert rows["Mean"] == pytest.approx(100 * (1 - 4 / (4 * 14 - 3)))  # of all joints alike
+    seen[:, MPII16.index("left_wrist")] = 0
+    table = metrics.pck(wrong, truth, seen, heads, 0.5, MPII16, metrics.mpii_names(MPII16))
+    assert metrics.mpii_rows(table)["Wrist"] == 100.0
+
+
+def test_mpiis_names_within_those_asked_for():
+    assert metrics.mpii_names(MPII16, ("pelvis", "left_hip")) == ("left_hip",)
+    assert metrics.mpii_names(LSP14) == LSP14.keypoints
+
+
 def test_skeleton_without_torso_uses_the_extent():
     chain = Skeleton("chain", ("a", "b", "c"), ((0, 1), (1, 2)))
     points = np.array([[(0, 0), (3, 4), (1, 8)], [(1, 1), (2, 2), (3, 3)]], np.float32)

@@ -77,6 +77,56 @@ def test_the_original_lsp_is_divided_as_its_authors_do(lsp, tmp_path):
         assert len(reader) == 1000 and reader[0].name == first
 
 
+def test_hidden_joints_of_the_original_lsp_may_count(lsp):
+    """Published scores of LSP count them: where they are was guessed, not left open."""
+    joints = people(5, 0.8)
+    hidden = joints.copy()
+    hidden[..., 2] = 1 - joints[..., 2]
+    reader = LspReader(lsp(hidden, (3, 14)), hidden=True)
+    assert np.array([s.visible for s in reader.samples]).all()
+    assert np.allclose([s.keypoints for s in reader.samples], joints[..., :2], atol=1e-4)
+    extended = LspReader(lsp(joints, (14, 3)), hidden=True)
+    assert np.array_equal([s.visible for s in extended.samples], joints[..., 2] == 1)
+
+
+def test_the_viewpoint_picks_the_file(lsp):
+    """Person- and observer-centric are two files; they differ in who is seen from behind."""
+    person = people(4)
+    behind = np.array([True, False, True, False])
+    observer = person.copy()
+    observer[behind] = person[behind][:, list(LSP14.mirror)]
+    folder = lsp(observer, (3, 14))
+    os.replace(folder / "joints.mat", folder / "joints-OC.mat")
+    lsp(person, (3, 14))
+    ours, theirs = LspReader(folder), LspReader(folder, viewpoint="observer")
+    for turned, a, b in zip(behind, ours.samples, theirs.samples, strict=True):
+        names = LSP14.mirror if turned else range(14)
+        assert np.array_equal(a.keypoints[list(names)], b.keypoints)
+        assert np.array_equal(a.box, b.box) and a.source == b.source
+    one = open_reader(folder / "joints-OC.mat")
+    assert all(
+        np.array_equal(a.keypoints, b.keypoints)
+        for a, b in zip(one.samples, theirs.samples, strict=True)
+    )
+    os.replace(folder / "joints.mat", folder / "joints-PC.mat")
+    again = LspReader(folder, viewpoint="person")
+    assert np.array_equal(again[0].keypoints, ours[0].keypoints)
+    os.remove(folder / "joints-OC.mat")
+    with pytest.raises(PoseError, match=r"joints-OC\.mat"):
+        LspReader(folder, viewpoint="observer")
+    with pytest.raises(PoseError, match="viewpoint"):
+        LspReader(folder, viewpoint="camera")
+
+
+def test_annotations_without_a_row_of_visibility(lsp, tmp_path):
+    joints = people(3)
+    folder = lsp(joints)
+    savemat(tmp_path / "joints.mat", {"joints": joints[..., :2].transpose(2, 1, 0) + 1})
+    reader = LspReader(folder)
+    assert np.array([s.visible for s in reader.samples]).all()
+    assert np.allclose([s.keypoints for s in reader.samples], joints[..., :2], atol=1e-4)
+
+
 @pytest.mark.parametrize("shape", [(14, 2, 5), (16, 3, 5), (14, 3)])
 def test_a_joints_file_of_another_shape_is_refused(tmp_path, shape):
     savemat(tmp_path / "joints.mat", {"joints": np.zeros(shape)})

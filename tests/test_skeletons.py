@@ -6,7 +6,7 @@ import json
 import pytest
 
 from keras_pose.errors import PoseError
-from keras_pose.skeletons import COCO17, LSP14, MPII16, SKELETONS, Skeleton, get, side
+from keras_pose.skeletons import COCO17, FLIC11, LSP14, MPII16, SKELETONS, Skeleton, get, side
 
 
 @pytest.fixture(params=sorted(SKELETONS))
@@ -15,7 +15,7 @@ def skeleton(request):
 
 
 def test_counts():
-    assert (LSP14.count, MPII16.count, COCO17.count) == (14, 16, 17)
+    assert (LSP14.count, MPII16.count, COCO17.count, FLIC11.count) == (14, 16, 17, 11)
     assert len(LSP14.edges) == 15  # the count that RePose's tables fit
 
 
@@ -52,6 +52,23 @@ def test_top_down_starts_at_the_head(skeleton):
 
 def test_json_round_trip(skeleton):
     assert Skeleton.from_dict(json.loads(json.dumps(skeleton.to_dict()))) == skeleton
+
+
+def test_every_joint_is_bound_to_every_other(skeleton):
+    reached, waiting = set(), [0]
+    while waiting:
+        here = waiting.pop()
+        reached.add(here)
+        waiting += [n for n in skeleton.neighbours(here) if n not in reached]
+    assert len(reached) == skeleton.count
+
+
+def test_a_joint_has_the_same_sigma_in_every_skeleton(skeleton):
+    of_coco = dict(zip(COCO17.keypoints, COCO17.sigmas, strict=True))
+    for name, sigma in zip(skeleton.keypoints, skeleton.sigmas, strict=True):
+        assert sigma == of_coco.get(name, sigma) and 0.02 < sigma < 0.11
+    assert COCO17.sigmas[:5] == (0.026, 0.025, 0.025, 0.035, 0.035)  # cocoeval's
+    assert COCO17.sigmas[5::2] == (0.079, 0.072, 0.062, 0.107, 0.087, 0.089)
 
 
 def test_own_skeleton_needs_names_and_edges_only():

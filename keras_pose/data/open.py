@@ -7,6 +7,13 @@ from keras_pose.errors import PoseError
 
 _FIGURES = {"train": (4000, 0), "val": (400, 1_000_000)}  # persons by default, first seed
 _SPLITS = ("train", "val")
+# MPII's one file, where its archive or a user puts it
+_MPII = [
+    f"{folder}mpii_human_pose_v1_u12_1.mat"
+    for folder in ("", "mpii_human_pose_v1_u12_2/", "mpii_human_pose_v1_u12_1/", "annot/")
+]
+# what code bases call the JSON list of its validation persons
+_VALID = ["annot/valid.json", "annotations/valid.json", "valid.json"]
 
 
 def open_reader(where, split: str = "train"):
@@ -15,8 +22,9 @@ def open_reader(where, split: str = "train"):
     where: "figures" or "figures:N" (rendered on the fly, N of them); a folder of LSP or LSP
     Extended (joints.mat in it, or train/ and val/ each with one); a COCO folder
     (annotations/person_keypoints_<split>2017.json and <split>2017/, or the plain names
-    annotations/<split>.json or <split>.json and <split>/ or images/); one COCO JSON file; or a
-    .pack that train/pack.py wrote.
+    annotations/<split>.json or <split>.json and <split>/ or images/); a folder of MPII (its .mat,
+    or annot/train.json and annot/valid.json) or FLIC (examples.mat) with images/; one file of any
+    of these, told apart by what is in it; or a .pack that train/pack.py wrote.
     split: "train" or "val"; a folder or file that is not divided is read whole for both.
     Raises PoseError that lists what was looked for.
     """
@@ -25,28 +33,31 @@ def open_reader(where, split: str = "train"):
     if str(where).partition(":")[0] == "figures":
         return _figures(str(where), split)
     path = Path(where)
-    if path.suffix.lower() == ".json":
-        return _coco(path, split)
+    opener = {".json": _json, ".mat": _mat}.get(path.suffix.lower())
+    if opener:
+        return opener(path, split)
     if path.suffix.lower() == SUFFIX:
         return PackReader(path, split)
-    for folder in (path, path / split):
-        if (folder / "joints.mat").is_file():
-            from keras_pose.data.lsp import LspReader
-
-            return LspReader(folder, split)
     names = [
+        "joints.mat",
+        f"{split}/joints.mat",
+        "examples.mat",
+        f"annot/{split}.json",
+        f"annotations/mpii_{split}.json",
+        *(_VALID if split == "val" else ()),
+        *_MPII,
         f"annotations/person_keypoints_{split}2017.json",
         f"annotations/{split}.json",
         f"{split}.json",
     ]
     for name in names:
         if (path / name).is_file():
-            return _coco(path / name, split)
-    looked = ", ".join(["joints.mat", f"{split}/joints.mat", *names])
+            return (_json if name.endswith(".json") else _mat)(path / name, split)
+    looked = ", ".join(names)
     raise PoseError(
-        'a data folder, a COCO .json, a .pack or "figures"',
+        'a data folder, a .json, a .mat, a .pack or "figures"',
         f"{path}, {'in which there is none of ' + looked if path.is_dir() else 'no such folder'}",
-        'Give LSP or COCO data with --data, or "figures" to render some.',
+        'Give COCO, MPII, LSP or FLIC data with --data, or "figures" to render some.',
     )
 
 
@@ -65,6 +76,42 @@ def _figures(where, split):
     from keras_pose.data.figure_reader import FigureReader
 
     return FigureReader(count, seed)
+
+
+def _mat(path, split):
+    """The reader of the data set whose array a Matlab file holds."""
+    from keras_pose.data import matlab  # a machine that trains from a .pack needs no scipy
+    from keras_pose.data.flic import FlicReader
+    from keras_pose.data.lsp import LspReader
+    from keras_pose.data.mpii import MpiiReader
+
+    content = matlab.names(path)
+    if "joints" in content:
+        return LspReader(path, split)
+    if "examples" in content:
+        return FlicReader(path, split)
+    if "RELEASE" in content:
+        return MpiiReader(path, [f / "images" for f in (path.parent, path.parent.parent)], split)
+    raise PoseError(
+        "a .mat file with `joints` (LSP), `examples` (FLIC) or `RELEASE` (MPII)",
+        f"{path} with {content}",
+        "Use the file as its authors released it.",
+    )
+
+
+def _json(path, split):
+    """A list of persons is MPII's layout, an object COCO's."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            first = next((c for line in file for c in line if not c.isspace()), "")
+    except (OSError, ValueError):
+        first = ""  # refused below, with the reason
+    if first != "[":
+        return _coco(path, split)
+    from keras_pose.data.mpii_json import MpiiJsonReader
+
+    root = path.parent.parent if path.parent.name in ("annot", "annotations") else path.parent
+    return MpiiJsonReader(path, [root / "images", root])
 
 
 def _coco(path, split):

@@ -5,7 +5,8 @@ skeleton, settings, which folder is which split), and for each folder `<folder>.
 person, in pixels of the person's patch) and `<folder>/000000.jpg`, `000001.jpg`, .. (the patches).
 The arrays of the .npz, N persons of K key points: `keypoints` (N, K, 2) float32, `visible` (N, K)
 bool, `boxes` (N, 4) float64, `names` (N,), `people` (M, 4) float64, the boxes of everybody known to
-be in a person's picture, and `crowd` (N,), how many rows of `people` are each person's.
+be in a person's picture, `crowd` (N,), how many rows of `people` are each person's, and `heads`
+(N,) float64, head lengths, NaN where there is none (absent from older files).
 """
 
 import io
@@ -95,17 +96,20 @@ class PackReader(PictureReader):
         with np.load(io.BytesIO(self._archive.read(f"{folder}.npz")), allow_pickle=False) as stored:
             names = ("keypoints", "visible", "boxes", "names", "people", "crowd")
             arrays = {name: stored[name] for name in names}
+            unknown = np.full(len(arrays["names"]), np.nan)
+            arrays["heads"] = stored.get("heads", unknown)
         count = len(arrays["names"])
         shapes = {
             "keypoints": (count, self.skeleton.count, 2), "visible": (count, self.skeleton.count),
             "boxes": (count, 4), "crowd": (count,), "people": (int(arrays["crowd"].sum()), 4),
+            "heads": (count,),
         }  # fmt: skip
         for name, shape in shapes.items():
             if arrays[name].shape != shape:
                 raise ValueError(f"{name} of shape {arrays[name].shape} in place of {shape}")
         return arrays
 
-    def _fill(self, folder, keypoints, visible, boxes, names, people, crowd):
+    def _fill(self, folder, keypoints, visible, boxes, names, people, crowd, heads):
         there = set(self._archive.namelist())
         first = np.concatenate([[0], np.cumsum(crowd)])
         for i, name in enumerate(names.tolist()):
@@ -114,7 +118,9 @@ class PackReader(PictureReader):
                 self.skips.add(self.path / patch, "person whose patch is gone, skipped")
                 continue
             around = people[first[i] : first[i + 1]]
-            self._add(keypoints[i], visible[i], name, self.path / patch, boxes[i], around)
+            head = float(heads[i])
+            source = self.path / patch
+            self._add(keypoints[i], visible[i], name, source, boxes[i], around, head=head)
 
     def _refusal(self, error):
         return PoseError(

@@ -137,6 +137,7 @@ def patch_of(image, sample: Sample, size, margin):
         keypoints=points.astype(np.float32),
         box=_moved(matrix, sample.box),
         people=_moved(matrix, sample.people),
+        head=sample.head * float(matrix[0, 0]),
     )
     return patch, moved
 
@@ -178,6 +179,7 @@ def _write(archive, folder, patches, quality) -> int:
             names=np.array([s.name for s in samples]),
             people=np.concatenate([s.people for s in samples]),
             crowd=np.array([len(s.people) for s in samples]),
+            heads=np.array([s.head for s in samples]),
         )
         _store(archive, f"{folder}.npz", buffer.getvalue())
     return len(samples)

@@ -23,8 +23,38 @@ def torso(keypoints, visible, skeleton):
     return np.where(np.isnan(lengths[0]), lengths[1], lengths[0])
 
 
+# MPII's table: its rows, and what a row is the mean of
+_ROWS = {"Head": ("upper_neck", "head_top")} | {
+    part.capitalize(): (f"left_{part}", f"right_{part}")
+    for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+}
+
+
+def mpii_names(skeleton, only=()):
+    """The key points in MPII's mean: `only`, or all of them, without pelvis and thorax."""
+    chosen = tuple(only) or skeleton.keypoints
+    return tuple(n for n in chosen if n not in ("pelvis", "thorax")) or chosen
+
+
+def mpii_rows(table):
+    """MPII's usual rows of PCKh: Head, Shoulder, Elbow, Wrist, Hip, Knee, Ankle and Mean.
+
+    table: of `pck` with the head lengths of Sample.head, over `mpii_names`. As in MPII's evaluation
+    (Andriluka et al., CVPR 2014), a row is the mean of two joints, Head of upper neck and head top
+    (others print head top alone, which has a row of its own in `table`), and Mean is of all
+    annotated joints together. NaN where nothing was annotated.
+    """
+    rows = {}
+    for name, joints in _ROWS.items():
+        found = [table[j] for j in joints if not np.isnan(table.get(j, np.nan))]
+        rows[name] = float(np.mean(found)) if found else float("nan")
+    return rows | {"Mean": table["mean"]}
+
+
 def head(keypoints, visible, skeleton):
-    """Head length, neck to head top (PCKh). (N,) with NaN, or None where a skeleton has no head."""
+    """Head length, neck to head top. (N,) with NaN, or None where a skeleton has no head.
+
+    It stands in for PCKh's own where a data set has no head boxes (Sample.head)."""
     for neck in ("neck", "upper_neck"):
         length = _distance(keypoints, visible, skeleton, neck, "head_top")
         if length is not None:
