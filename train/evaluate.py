@@ -2,6 +2,7 @@
 
 python train/evaluate.py MODEL(.keras|.tflite|preset) --data DIR [--flip] [--json FILE]
 python train/evaluate.py MODEL.keras --data DIR --output coarse
+python train/evaluate.py MODEL.keras --data DIR --scales 0.7,0.8,0.9,1,1.1,1.2,1.3
 python train/evaluate.py MODEL --data DIR --shared coco17        as other people's models are scored
 """
 
@@ -30,6 +31,9 @@ def main():
         "--output", default="", metavar="NAME", help="an intermediate prediction of a .keras"
     )
     parser.add_argument(
+        "--scales", default="", metavar="S,S,...", help="of the multi-scale test of a .keras"
+    )
+    parser.add_argument(
         "--shared",
         choices=sorted(skeletons.SKELETONS),
         help="only the key points whose names that skeleton has too",
@@ -38,9 +42,10 @@ def main():
     arguments = parser.parse_args()
 
     with quiet():  # TensorFlow greets from C++
-        from keras_pose.training import evaluate
+        from keras_pose.training import evaluate, scales
 
-    predict, skeleton, size, margin = evaluate.open_model(arguments.model, arguments.output)
+    looks = scales.read(arguments.scales)
+    predict, skeleton, size, margin = evaluate.open_model(arguments.model, arguments.output, looks)
     reader = open_reader(arguments.data, arguments.split)
     evaluate.check_skeleton(skeleton, reader.skeleton, arguments.model)
     fusion = arguments.fusion or ("agreeing" if arguments.flip else "")

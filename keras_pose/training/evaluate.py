@@ -18,17 +18,20 @@ from keras_pose.errors import PoseError
 from keras_pose.runtime import crop
 from keras_pose.skeletons import Skeleton
 from keras_pose.training.flip import flipping
+from keras_pose.training.scales import frame, multiscale
 
 BATCH = 32
 _SMALLEST = 0.4  # of the crop, in the measure of presence
 _CLOSE = (0.8, 1.0)  # zoom of the crops that choose the threshold
 
 
-def of_network(network, output=None):
+def of_network(network, output=None, scales=()):
     """The predictor of a PoseNetwork (.keras), compiled once for all its batches.
 
-    output: an intermediate prediction to look at instead of the one that inference reads. Raises
-    PoseError for one that the codec cannot decode, as maps of another size.
+    output: an intermediate prediction to look at instead of the one that inference reads. scales:
+    of the multi-scale test (training.scales), whose patches are those of its `frame`. Raises
+    PoseError for an output that the codec cannot decode, as maps of another size, and for scales
+    with a network that has no maps.
     """
     model = network.inference(output)
     shape = network.codec.head_shape(network.skeleton.count)
@@ -39,12 +42,14 @@ def of_network(network, output=None):
             f"Look at {network.prediction!r}.",
         )
 
+    def heads(patches):
+        return np.asarray(model.predict_on_batch(patches.astype(np.float32)))
+
     def predict(patches):
-        head = np.asarray(model.predict_on_batch(patches.astype(np.float32)))
-        keypoints, scores = network.codec.decode(head)
+        keypoints, scores = network.codec.decode(heads(patches))
         return geometry.denormalise(keypoints, network.input_size), scores
 
-    return predict
+    return multiscale(heads, network.codec, scales) if scales else predict
 
 
 def of_estimator(estimator):
@@ -57,20 +62,23 @@ def of_estimator(estimator):
     return predict
 
 
-def open_model(path, output=""):
-    """Opens a .keras or a .tflite: (predictor, skeleton, input size, crop margin).
+def open_model(path, output="", scales=()):
+    """Opens a .keras or a .tflite: (predictor, skeleton, size of its patches, crop margin).
 
     path: a file, or the name of a preset, whose int8 file is meant. output: an intermediate
-    prediction of a .keras to look at, a preset's included. Raises PoseError for a name that the
-    network does not have, and for any with a .tflite.
+    prediction of a .keras to look at, a preset's included; scales: of the multi-scale test of a
+    .keras. Raises PoseError for a name that the network does not have, and for either with a
+    .tflite.
     """
-    path = presets.resolve(path, presets.KERAS if output else presets.INT8)
+    path = presets.resolve(path, presets.KERAS if output or scales else presets.INT8)
     if str(path).endswith(".tflite"):
-        if output:
+        if output or scales:
+            asked = f"output {output!r}" if output else f"scales {scales}"
             raise PoseError(
-                "a .keras to score an intermediate prediction of",
-                f"{path} with output {output!r}",
-                "A .tflite holds the last prediction alone; give the best.keras it was made from.",
+                "a .keras to score an intermediate prediction of, or at several scales",
+                f"{path} with {asked}",
+                "A .tflite answers with its key points alone; give the best.keras it was made "
+                "from.",
             )
         from keras_pose.runtime import PoseEstimator
 
@@ -81,7 +89,8 @@ def open_model(path, output=""):
 
     model = network.load(path)
     margin = model.notes.get("crop_margin", 1.25)
-    return of_network(model, output), model.skeleton, model.input_size, margin
+    size, margin = frame(model.input_size, margin, scales)
+    return of_network(model, output, scales), model.skeleton, size, margin
 
 
 def check_skeleton(model, data, path):
