@@ -209,6 +209,15 @@ def test_others_are_everybody_else_of_the_picture_and_nobody_of_another():
     assert (found.visible == seen[[0, 2, 5]]).all()
 
 
+def test_choosing_is_greedy_and_every_person_is_chosen_once():
+    similarity = np.array([[0.9, 0.8, 0.0], [0.95, 0.3, 0.0], [0.7, 0.6, np.nan]])
+    assert diagnosis.match(similarity, [0.9, 0.8, 0.7]).tolist() == [0, 1, -1]
+    assert diagnosis.match(similarity, [0.7, 0.8, 0.9]).tolist() == [-1, 1, 0]
+    assert diagnosis.match(similarity, [0.5, 0.5, 0.5], least=0.4).tolist() == [0, -1, 1]
+    assert diagnosis.match(np.zeros((2, 0)), [1, 2]).tolist() == [-1, -1]
+    assert diagnosis.match(np.zeros((0, 2)), []).tolist() == []
+
+
 def test_area_of_an_extent():
     points = np.array([[(10, 10), (30, 50), (20, 20)]] * 4, float)
     seen = np.array([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 0, 0]])

@@ -118,6 +118,24 @@ def classify(predicted, truth, visible, area, skeleton, others=None):
     return codes
 
 
+def match(similarity, scores, least=0.1):
+    """Which person each pose of one picture is taken for: (D,) indices, -1 for nobody.
+
+    similarity: (D, G) OKS of D poses with G annotated persons, NaN counts as none; scores: (D,).
+    The pose with the best score chooses first, of equal scores the first in order: the person that
+    it is most similar to, if that is at least `least` (0.1 as in Ronchi and Perona) and nobody has
+    chosen that person before.
+    """
+    free = np.where(np.isnan(similarity), -1.0, np.asarray(similarity, np.float64))
+    chosen = np.full(len(free), -1)
+    for pose in np.argsort(-np.asarray(scores, np.float64), kind="stable") if free.size else ():
+        person = int(np.argmax(free[pose]))
+        if free[pose, person] >= least:
+            chosen[pose] = person
+            free[:, person] = -1.0
+    return chosen
+
+
 def frequencies(codes, skeleton) -> dict:
     """How often each class occurs, in percent of the annotated key points.
 
