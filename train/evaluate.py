@@ -1,17 +1,19 @@
-"""Scores a trained network or a .tflite on labelled pictures.
+"""Scores a trained network or a .tflite on labelled pictures: OKS of COCO's, PCK of others.
 
 python train/evaluate.py MODEL(.keras|.tflite|preset) --data DIR [--flip] [--json FILE]
 python train/evaluate.py MODEL.keras --data DIR --output coarse
 python train/evaluate.py MODEL.keras --data DIR --scales 0.7,0.8,0.9,1,1.1,1.2,1.3
 python train/evaluate.py MODEL --data DIR --shared coco17        as other people's models are scored
+python train/evaluate.py MODEL --data COCO [--detections BOXES.json] [--results OUT.json]
 """
 
 import argparse
-from pathlib import Path
 
 from keras_pose import skeletons
+from keras_pose.data import json_file
 from keras_pose.data.open import open_reader
-from keras_pose.errors import PoseError, command_line
+from keras_pose.data.results_file import write_results
+from keras_pose.errors import command_line
 from keras_pose.export.quiet import quiet
 from keras_pose.training.flip import FUSIONS
 
@@ -38,11 +40,16 @@ def main():
         choices=sorted(skeletons.SKELETONS),
         help="only the key points whose names that skeleton has too",
     )
+    parser.add_argument("--metric", choices=("oks", "pck"), help="oks needs COCO's annotations")
+    parser.add_argument(
+        "--detections", metavar="FILE", help="look at a detector's boxes, not the annotations'"
+    )
+    parser.add_argument("--results", metavar="FILE", help="write the poses in COCO's format")
     parser.add_argument("--json", metavar="FILE", help="also write the report as JSON")
     arguments = parser.parse_args()
 
     with quiet():  # TensorFlow greets from C++
-        from keras_pose.training import evaluate, scales
+        from keras_pose.training import coco, evaluate, scales
 
     looks = scales.read(arguments.scales)
     predict, skeleton, size, margin = evaluate.open_model(arguments.model, arguments.output, looks)
@@ -52,20 +59,20 @@ def main():
     only = ()
     if arguments.shared:
         only = evaluate.shared(reader.skeleton, skeletons.get(arguments.shared))
-    report = evaluate.evaluate(
-        predict, reader, size, margin, arguments.limit, fusion, presence=True, progress=True,
-        only=only,
-    )  # fmt: skip
+    given = (predict, reader, size, margin)
+    shown = {"limit": arguments.limit, "flip": fusion, "only": only, "progress": True}
+    if coco.metric(reader, arguments.metric, arguments.detections, arguments.results) == "oks":
+        report = coco.evaluate(*given, detections=arguments.detections, **shown)
+    else:
+        report = evaluate.evaluate(*given, presence=True, **shown)
     report.output = arguments.output
     print(report.table())
     if reader.skips.count:
         print(f"skipped: {reader.skips.summary()}")
+    if arguments.results:
+        write_results(arguments.results, report.results)
     if arguments.json:
-        try:
-            Path(arguments.json).write_text(report.to_json() + "\n")
-        except OSError as error:
-            received = f"{arguments.json} ({error.strerror})"
-            raise PoseError("a writable --json file", received, "Choose another path.") from error
+        json_file.write(arguments.json, report.to_json())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Scores of a predictor on labelled pictures: PCK per joint and side, PCKh, and presence.
 
-A predictor is a function from patches (B, H, W, 3) uint8 RGB, the persons' crops at the network's
-input size, to key points (B, K, 2) in pixels of the patch and scores (B, K).
+What a predictor is: keras_pose.training.looking. OKS of COCO data: keras_pose.training.coco.
 """
 
 import dataclasses
@@ -9,20 +8,15 @@ import json
 import os
 
 import numpy as np
-from tqdm import tqdm
 
 from keras_pose import geometry, metrics, presets
-from keras_pose.data.augment import Augment
 from keras_pose.data.subset import Subset
 from keras_pose.errors import PoseError
-from keras_pose.runtime import crop
 from keras_pose.skeletons import Skeleton
 from keras_pose.training.flip import flipping
+from keras_pose.training.looking import look
+from keras_pose.training.presence import measure_presence
 from keras_pose.training.scales import frame, multiscale
-
-BATCH = 32
-_SMALLEST = 0.4  # of the crop, in the measure of presence
-_CLOSE = (0.8, 1.0)  # zoom of the crops that choose the threshold
 
 
 def of_network(network, output=None, scales=()):
@@ -111,7 +105,8 @@ class Report:
     length; presence: AUC in 0..1, NaN when not measured; threshold: the person score that best
     tells persons from background; flip: how the answers for mirror images were fused, "" where
     there were none; output: the intermediate prediction that was scored, "" for the last;
-    only: names of the key points that counted, () for all.
+    only: names of the key points that counted, () for all; rows: MPII's usual table of pckh@0.5,
+    of data with head boxes; headless: persons among them without one, who do not count there.
     """
 
     tables: dict
@@ -122,6 +117,8 @@ class Report:
     flip: str = ""
     output: str = ""
     only: tuple = ()
+    rows: dict = dataclasses.field(default_factory=dict)
+    headless: int = 0
 
     def mean(self, name="pck@0.2") -> float:
         return self.tables[name]["mean"]
@@ -139,6 +136,11 @@ class Report:
         }
         about = {"flip": self.flip, "output": self.output, "only": list(self.only)}
         counts = {"persons": self.persons, "left_out": self.left_out}
+        if self.rows:
+            counts["headless"] = self.headless
+            tables["pckh@0.5, MPII's rows"] = {
+                k: None if np.isnan(v) else round(v, 2) for k, v in self.rows.items()
+            }
         return json.dumps({**about, **counts, **self.summary(), "tables": tables}, indent=1)
 
     def table(self) -> str:
@@ -149,8 +151,12 @@ class Report:
             lines[0] += f", {len(self.only)} of the key points"
         lines.append(f"{'':16}" + "".join(f"{n:>12}" for n in names))
         for row in self.tables[names[0]]:
-            cells = "".join(f"{self.tables[n][row]:12.1f}" for n in names)
+            cells = "".join(f"{self.tables[n].get(row, np.nan):12.1f}" for n in names)
             lines.append(f"{row:16}{cells}")
+        if self.rows:
+            lines.append("pckh@0.5: " + ", ".join(f"{k} {v:.1f}" for k, v in self.rows.items()))
+            if self.headless:
+                lines.append(f"{self.headless} persons without a head box are not in pckh@0.5")
         lines.append(f"{self.persons} persons, {self.left_out} left out (no reference length)")
         if not np.isnan(self.presence):
             lines.append(
@@ -164,7 +170,8 @@ class Report:
 class Found:
     """What a predictor said of N persons beside the truth, in pixels of their pictures.
 
-    predicted, truth: (N, K, 2); visible: (N, K); skeleton: of the K key points; flip: as in Report.
+    predicted, truth: (N, K, 2); visible: (N, K); skeleton: of the K key points; flip: as in Report;
+    samples: the N persons as the reader has them, () where they are not known.
     """
 
     predicted: np.ndarray
@@ -172,26 +179,36 @@ class Found:
     visible: np.ndarray
     skeleton: Skeleton
     flip: str = ""
+    samples: tuple = ()
 
     def score(self, only=()) -> Report:
         """PCK@0.2, @0.1 and PCKh@0.5 of the key points in `only`, of all where it is empty.
 
-        Reference lengths are those of the whole person, whatever counts.
+        Reference lengths are those of the whole person, whatever counts. Where the data have head
+        lengths, PCKh is MPII's: without pelvis and thorax, and without persons that have none.
         """
         truth, visible, skeleton = self.truth, self.visible, self.skeleton
         reference = metrics.torso(truth, visible, skeleton)
         lengths = {"pck@0.2": reference, "pck@0.1": reference}
-        heads = metrics.head(truth, visible, skeleton)
+        heads = np.array([sample.head for sample in self.samples])
+        boxed = np.isfinite(heads).any()
+        if not boxed:
+            heads = metrics.head(truth, visible, skeleton)
         if heads is not None:
             lengths["pckh@0.5"] = heads
-        tables = {
-            name: metrics.pck(
-                self.predicted, truth, visible, length, float(name.split("@")[1]), skeleton, only
+        tables = {}
+        for name, length in lengths.items():
+            names = metrics.mpii_names(skeleton, only) if boxed and name == "pckh@0.5" else only
+            share = float(name.split("@")[1])
+            tables[name] = metrics.pck(
+                self.predicted, truth, visible, length, share, skeleton, names
             )
-            for name, length in lengths.items()
-        }
-        left_out = int(np.isnan(reference).sum())
-        return Report(tables, len(truth), left_out, flip=self.flip, only=tuple(only))
+        report = Report(tables, len(truth), int(np.isnan(reference).sum()), flip=self.flip)
+        report.only = tuple(only)
+        if boxed:
+            report.rows = metrics.mpii_rows(tables["pckh@0.5"])
+            report.headless = int(np.isnan(heads).sum())
+        return report
 
 
 def shared(own, other):
@@ -238,79 +255,14 @@ def find(predict, reader, input_size, crop_margin=1.25, limit=0, flip="", progre
     if flip:
         predict = flipping(predict, reader.skeleton, flip)
     chosen = Subset(reader, limit).samples
-    predicted, truth, visible = [], [], []
-    starts = range(0, len(chosen), BATCH)
-    for start in tqdm(starts, "scoring", disable=not progress):
-        patches, maps, kept = [], [], []
-        for sample in chosen[start : start + BATCH]:
-            box = geometry.crop_box(sample.box, input_size, crop_margin)
-            try:
-                image = reader.image(sample)
-            except PoseError as error:
-                reader.skips.add(sample.name, str(error))
-                continue
-            patch, matrix = crop.cut(image, box, input_size)
-            patches.append(patch)
-            maps.append(geometry.invert(matrix))
-            kept.append(sample)
-        if not kept:
-            continue
-        points, _ = predict(np.stack(patches))
-        predicted += [geometry.apply(m, p) for m, p in zip(maps, points, strict=True)]
-        truth += [s.keypoints for s in kept]
-        visible += [s.visible for s in kept]
-    if not truth:
+    looked, predicted = [], []
+    for sample, points, _ in look(predict, reader, chosen, input_size, crop_margin, progress):
+        looked.append(sample)
+        predicted.append(points)
+    if not looked:
         raise PoseError(
             "at least one readable person", reader.skips.summary(), "Check the data folder."
         )
-    arrays = [np.stack(values) for values in (predicted, truth, visible)]
-    return Found(*arrays, reader.skeleton, flip)
-
-
-def measure_presence(predict, reader, input_size, crop_margin=1.25, limit=0, seed=0):
-    """(AUC, best threshold) of the person score, see metrics.presence.
-
-    The AUC is of crops with a person, who takes from 0.4 of the crop to what `crop_margin` leaves,
-    against crops of the same pictures without anyone. The threshold is that of crops closely
-    around the person, which is what a tracker decides on. Both are NaN where no picture has room
-    for a crop without anyone. limit: at most so many persons, evenly spread, 0 for all.
-    """
-    reader = Subset(reader, limit)
-
-    def scores(scale, shift, background):
-        augment = Augment(
-            scale, rotate=0.0, shift=shift, flip=0.0, color=0.0, background=background
-        )
-        return _person_scores(predict, reader, input_size, crop_margin, augment, seed)
-
-    zoomed_out = (_SMALLEST * crop_margin, 1.0)
-    present = scores(zoomed_out, 0.1, 0.0)
-    absent = scores(zoomed_out, 0.1, 1.0)
-    if not absent:
-        return float("nan"), float("nan")
-    close = scores(_CLOSE, 0.0, 0.0)
-    return metrics.auc(present, absent), metrics.threshold(close, absent)
-
-
-def _person_scores(predict, reader, input_size, crop_margin, augment, seed):
-    """Scores of one crop per person, or of those without anyone where `augment` asks for them."""
-    from keras_pose.data import sheet
-    from keras_pose.data.batches import Loader
-
-    loader = Loader(
-        reader, input_size, _divisor(len(reader)), augment=augment, seed=seed, shuffle=False,
-        crop_margin=crop_margin,
-    )  # fmt: skip
-    scores = []
-    for step in range(loader.steps):
-        x, y = loader.batch(0, step)
-        # a picture without free background gives a person's crop instead
-        wanted = y["person"] == (augment.background == 0)
-        if wanted.any():
-            scores += predict(sheet.inputs(x, input_size)[wanted])[1].mean(axis=1).tolist()
-    return scores
-
-
-def _divisor(count):
-    """The largest batch size up to BATCH that leaves no person over."""
-    return max(size for size in range(1, BATCH + 1) if count % size == 0)
+    truth = np.stack([s.keypoints for s in looked])
+    visible = np.stack([s.visible for s in looked])
+    return Found(np.stack(predicted), truth, visible, reader.skeleton, flip, samples=tuple(looked))

@@ -1,0 +1,204 @@
+"""COCO's way of scoring: boxes in, poses with person scores out, doubles suppressed, AP and AR.
+
+Boxes are those of the annotations, or a detector's from a file. It works for any skeleton in a COCO
+JSON; OKS takes the skeleton's sigmas.
+
+Symbols: K key points.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from keras_pose.data.coco import CocoReader
+from keras_pose.data.results_file import read_detections
+from keras_pose.errors import PoseError
+from keras_pose.metrics.coco_ap import MISSING, average_precision
+from keras_pose.metrics.coco_format import entry
+from keras_pose.metrics.oks import nms
+from keras_pose.training.flip import flipping
+from keras_pose.training.looking import look
+
+NMS = 0.9  # OKS above which two poses are one person
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A box to look at, (4,) in this project's convention, with the score of its detector.
+
+    picture: COCO's id. name, source: as in keras_pose.data.Sample.
+    """
+
+    box: np.ndarray
+    picture: int
+    name: str
+    source: Path
+    score: float = 1.0
+
+
+@dataclasses.dataclass
+class CocoReport:
+    """AP and AR of what a predictor said.
+
+    scores: name -> 0..1, -1 for sizes that nobody has (metrics.coco_ap). persons: labelled ones in
+    the pictures; pictures: how many were scored; poses: how many were found in them; suppressed:
+    those that OKS-NMS took away; detections: name of the file of boxes, "" for those of the
+    annotations; flip, output, only: as in evaluate.Report. results: the poses, in COCO's format.
+    """
+
+    scores: dict
+    persons: int
+    pictures: int
+    poses: int
+    suppressed: int
+    detections: str = ""
+    flip: str = ""
+    output: str = ""
+    only: tuple = ()
+    results: list = dataclasses.field(default_factory=list, repr=False)
+
+    def summary(self) -> dict:
+        """The ten numbers in percent, None for sizes that nobody has."""
+        return {k: None if v == MISSING else round(100 * v, 4) for k, v in self.scores.items()}
+
+    def to_json(self) -> str:
+        names = ("persons", "pictures", "poses", "suppressed", "detections", "flip", "output")
+        about = {name: getattr(self, name) for name in names}
+        return json.dumps({**about, "only": list(self.only), **self.summary()}, indent=1)
+
+    def table(self) -> str:
+        """Text: what was scored, then the ten numbers in percent."""
+        lines = [f"output: {self.output or 'the last'}, flip test: {self.flip or 'none'}"]
+        if self.only:
+            lines[0] += f", {len(self.only)} of the key points"
+        lines.append(f"boxes: {self.detections or 'of the annotations'}")
+        for name, value in self.summary().items():
+            lines.append(f"{name:5}{'-' if value is None else format(value, '.1f'):>7}")
+        lines.append(
+            f"{self.persons} persons in {self.pictures} pictures, {self.poses} poses, "
+            f"{self.suppressed} more suppressed as doubles"
+        )
+        return "\n".join(lines)
+
+
+def metric(reader, asked=None, *files) -> str:
+    """ "oks" for data with COCO's annotations, else "pck"; what was asked for, where it can be.
+
+    files: paths that only OKS has a use for, or None. Raises PoseError for OKS, or for one of the
+    files, without COCO's annotations or beside PCK.
+    """
+    annotated = isinstance(reader, CocoReader)
+    chosen = asked or ("oks" if annotated else "pck")
+    if (chosen == "oks" or any(files)) and not (annotated and chosen == "oks"):
+        raise PoseError(
+            "COCO's annotations, to be scored by OKS",
+            f"{type(reader).__name__} to be scored by {chosen.upper()}",
+            "Detections, results and OKS are of COCO data; other data, and packed ones, have PCK.",
+        )
+    return chosen
+
+
+def places(reader, detections=None) -> list[Place]:
+    """Where to look: the boxes of the labelled persons, each with score 1, or those of a file.
+
+    reader: a CocoReader; detections: path of a detections JSON, see results_file.read_detections
+    for what is skipped and refused.
+    """
+    if detections is None:
+        return [Place(s.box, s.picture, s.name, s.source) for s in reader.samples]
+    there = _pictures(reader)
+    found = read_detections(detections, reader.category, there, reader.skips)
+    return [
+        Place(
+            d.box, d.picture, f"{there[d.picture].name}, detection {n}", there[d.picture], d.score
+        )
+        for n, d in enumerate(found)
+    ]
+
+
+def _pictures(reader):
+    """Id -> path of the pictures that are there."""
+    return {picture: file for picture, file in reader.files.items() if file is not None}
+
+
+def some(reader, chosen, limit):
+    """(ids of pictures, the places in them): all of them, or whole pictures with at most `limit`
+    places, evenly spread, so that nobody in them is missed. At least one picture with a place."""
+    ids = list(_pictures(reader))
+    if not 0 < limit < len(chosen):
+        return set(ids), chosen
+    counts = dict.fromkeys(ids, 0)
+    for place in chosen:
+        counts[place.picture] += 1
+    golden = (5**0.5 - 1) / 2  # its multiples spread evenly, however many are taken
+    kept, total = set(), 0
+    for n in np.argsort(np.arange(len(ids)) * golden % 1, kind="stable"):
+        if total and total + counts[ids[n]] > limit:
+            break
+        kept.add(ids[n])
+        total += counts[ids[n]]
+    return kept, [place for place in chosen if place.picture in kept]
+
+
+def find(predict, reader, chosen, input_size, crop_margin=1.25, columns=(), flip="",
+         progress=False):  # fmt: skip
+    """Poses at some places: (results in COCO's format, how many were suppressed, pictures that
+    could not be read).
+
+    predict: see training.looking; chosen: from `places`; columns: the key points that a person's
+    score is of, all where it is empty; flip: name of a fusion of the flip test, "" for none.
+
+    A pose's score is its box's times the mean of its key points'. Of poses in one picture that
+    OKS-NMS takes for one, with their boxes' areas, the better stays.
+    Points are written as they are, since COCO's key points have this project's convention.
+    """
+    if flip:
+        predict = flipping(predict, reader.skeleton, flip)
+    columns = list(columns) or list(range(reader.skeleton.count))
+    together = {}
+    for place, points, scores in look(predict, reader, chosen, input_size, crop_margin, progress):
+        score = place.score * float(np.mean(scores[columns]))
+        pose = entry(place.picture, reader.category, points, scores, score)
+        together.setdefault(place.picture, []).append((pose, place))
+    results, suppressed = [], 0
+    sigmas = np.array(reader.skeleton.sigmas)[columns]
+    for poses in together.values():
+        shape = (len(poses), reader.skeleton.count, 3)
+        points = np.array([pose["keypoints"] for pose, _ in poses]).reshape(shape)
+        areas = [place.box[2] * place.box[3] for _, place in poses]
+        scores = [pose["score"] for pose, _ in poses]
+        stay = nms(points[:, columns, :2], scores, areas, sigmas, NMS)
+        results += [poses[n][0] for n in stay]
+        suppressed += len(poses) - len(stay)
+    return results, suppressed, {place.picture for place in chosen} - together.keys()
+
+
+def evaluate(predict, reader, input_size, crop_margin=1.25, detections=None, limit=0, flip="",
+             only=(), progress=False):  # fmt: skip
+    """Scores a predictor by OKS: a CocoReport.
+
+    reader: a CocoReader; detections: path of a detections JSON, None for the annotations' boxes;
+    limit: at most so many boxes, in whole pictures, 0 for all; flip: name of a fusion of the flip
+    test; only: names of the key points that count, of ground truth and poses alike. Pictures that
+    cannot be read are not scored and are counted in the reader's skips.
+    Raises PoseError when no picture can be read, and as `places` does.
+    """
+    columns = [reader.skeleton.index(name) for name in only]
+    pictures, chosen = some(reader, places(reader, detections), limit)
+    results, suppressed, unread = find(
+        predict, reader, chosen, input_size, crop_margin, columns, flip, progress
+    )
+    if chosen and not results:
+        raise PoseError(
+            "at least one readable picture", reader.skips.summary(), "Check the data folder."
+        )
+    truth = reader.truth(pictures - unread)
+    scores = average_precision(truth, results, reader.skeleton.sigmas, columns)
+    counted = [a for a in truth["annotations"] if a["num_keypoints"] and not a["iscrowd"]]
+    name = "" if detections is None else Path(detections).name
+    return CocoReport(
+        scores, len(counted), len(truth["images"]), len(results), suppressed, name, flip,
+        only=tuple(only), results=results,
+    )  # fmt: skip

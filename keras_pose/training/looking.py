@@ -1,0 +1,42 @@
+"""What a predictor says of persons in their pictures: crops out, key points back.
+
+A predictor is a function from patches (B, H, W, 3) uint8 RGB, the persons' crops at the network's
+input size, to key points (B, K, 2) in pixels of the patch and scores (B, K).
+"""
+
+import numpy as np
+from tqdm import tqdm
+
+from keras_pose import geometry
+from keras_pose.errors import PoseError
+from keras_pose.runtime import crop
+
+BATCH = 32
+
+
+def look(predict, reader, places, input_size, crop_margin=1.25, progress=False):
+    """Yields (place, key points (K, 2) in pixels of its picture, scores (K,)), in order.
+
+    reader: gives the picture of a place; places: keras_pose.data Samples, or anything with `box`,
+    `source` and `name`; input_size: (H, W) of the patches; crop_margin: the box is grown by it.
+    Places whose picture cannot be read are counted in the reader's skips and left out.
+    """
+    starts = range(0, len(places), BATCH)
+    for start in tqdm(starts, "scoring", disable=not progress):
+        patches, maps, kept = [], [], []
+        for place in places[start : start + BATCH]:
+            box = geometry.crop_box(place.box, input_size, crop_margin)
+            try:
+                image = reader.image(place)
+            except PoseError as error:
+                reader.skips.add(place.name, str(error))
+                continue
+            patch, matrix = crop.cut(image, box, input_size)
+            patches.append(patch)
+            maps.append(geometry.invert(matrix))
+            kept.append(place)
+        if not kept:
+            continue
+        points, scores = predict(np.stack(patches))
+        for place, back, found, score in zip(kept, maps, points, scores, strict=True):
+            yield place, geometry.apply(back, found), score
