@@ -18,13 +18,14 @@ from keras_pose import geometry, skeletons
 from keras_pose.data.open import open_reader
 from keras_pose.errors import PoseError, command_line
 from keras_pose.export.quiet import quiet
+from keras_pose.training.looking import answering
 
 RESULTS = Path(__file__).resolve().parent / "results" / "peers.csv"
 _SAYS = skeletons.COCO17  # the order of MoveNet's answers
 
 
 class MoveNet:
-    """A predictor (see keras_pose.training.evaluate) for another skeleton's key points.
+    """A predictor (see keras_pose.training.looking) for another skeleton's key points.
 
     path: MoveNet single-pose `.tflite`; skeleton: of the K key points that it answers for. Those
     that COCO17 does not have are answered with NaN, which is never right.
@@ -53,15 +54,14 @@ class MoveNet:
                 "Write an adapter for it like MoveNet in benchmarks/peers.py.",
             )
         self.input_size = tuple(int(side) for side in self._input["shape"][1:3])
-        self._places = [_SAYS.index(name) for name in skeleton.keypoints]
+        self._answer = answering(self._all, _SAYS, skeleton)
 
     def __call__(self, patches):
+        return self._answer(patches)
+
+    def _all(self, patches):
         answers = np.stack([self._look(patch) for patch in patches])
-        points = geometry.denormalise(answers[..., 1::-1], self.input_size)
-        known = np.array([place is not None for place in self._places])
-        places = [place or 0 for place in self._places]
-        points = np.where(known[:, None], points[:, places], np.nan)
-        return points, np.where(known, answers[:, places, 2], 0)
+        return geometry.denormalise(answers[..., 1::-1], self.input_size), answers[..., 2]
 
     def _look(self, patch):
         self._run.set_tensor(self._input["index"], patch[None].astype(self._input["dtype"]))

@@ -1,8 +1,6 @@
 """COCO's evaluation: the same numbers as pycocotools, and the pipeline that makes the results."""
 
-import contextlib
 import copy
-import io
 import json
 import runpy
 import sys
@@ -24,25 +22,17 @@ from keras_pose.metrics.coco_format import entry, select
 from keras_pose.skeletons import COCO17
 from keras_pose.training import coco
 
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import coco_speed
+
 EVALUATORS = ("faster_coco_eval", "pycocotools")
 SIZE = (64, 48)
 
 
 def reference(truth, results, sigmas):
-    """pycocotools as one uses it, from a file's content to its own summary."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        annotated = COCO()
-        annotated.dataset = copy.deepcopy(truth)
-        annotated.createIndex()
-        evaluation = COCOeval(annotated, annotated.loadRes(copy.deepcopy(results)), "keypoints")
-        evaluation.params.kpt_oks_sigmas = np.array(sigmas)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return dict(zip(NAMES, evaluation.stats.tolist(), strict=True))
+    """pycocotools from a file's content to its own summary."""
+    return coco_speed.reference(copy.deepcopy(truth), copy.deepcopy(results), sigmas)
 
 
 def disturbed(truth, count, seed=0):

@@ -16,7 +16,7 @@ from keras_pose.data.coco import CocoReader
 from keras_pose.data.results_file import read_detections
 from keras_pose.errors import PoseError
 from keras_pose.metrics.coco_ap import MISSING, average_precision
-from keras_pose.metrics.coco_format import entry
+from keras_pose.metrics.coco_format import entry, select
 from keras_pose.metrics.oks import nms
 from keras_pose.training.flip import flipping
 from keras_pose.training.looking import look
@@ -42,10 +42,11 @@ class Place:
 class CocoReport:
     """AP and AR of what a predictor said.
 
-    scores: name -> 0..1, -1 for sizes that nobody has (metrics.coco_ap). persons: labelled ones in
-    the pictures; pictures: how many were scored; poses: how many were found in them; suppressed:
-    those that OKS-NMS took away; detections: name of the file of boxes, "" for those of the
-    annotations; flip, output, only: as in evaluate.Report. results: the poses, in COCO's format.
+    scores: name -> 0..1, -1 for sizes that nobody has (metrics.coco_ap). persons: those in the
+    pictures with a labelled point that counts; pictures: how many were scored; poses: how many were
+    found in them; suppressed: those that OKS-NMS took away; detections: name of the file of boxes,
+    "" for those of the annotations; flip, output, only: as in evaluate.Report. results: the poses,
+    in COCO's format.
     """
 
     scores: dict
@@ -196,7 +197,8 @@ def evaluate(predict, reader, input_size, crop_margin=1.25, detections=None, lim
         )
     truth = reader.truth(pictures - unread)
     scores = average_precision(truth, results, reader.skeleton.sigmas, columns)
-    counted = [a for a in truth["annotations"] if a["num_keypoints"] and not a["iscrowd"]]
+    labelled = select(truth["annotations"], columns) if columns else truth["annotations"]
+    counted = [a for a in labelled if a["num_keypoints"] and not a["iscrowd"]]
     name = "" if detections is None else Path(detections).name
     return CocoReport(
         scores, len(counted), len(truth["images"]), len(results), suppressed, name, flip,

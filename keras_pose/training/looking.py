@@ -40,3 +40,21 @@ def look(predict, reader, places, input_size, crop_margin=1.25, progress=False):
         points, scores = predict(np.stack(patches))
         for place, back, found, score in zip(kept, maps, points, scores, strict=True):
             yield place, geometry.apply(back, found), score
+
+
+def answering(predict, own, wanted):
+    """A predictor for another skeleton's key points, by their names.
+
+    own: Skeleton that `predict` answers for; wanted: Skeleton of the K key points to answer for.
+    Those that `own` does not have are answered with NaN and score 0, which is never right.
+    """
+    places = [own.index(name) for name in wanted.keypoints]
+    known = np.array([place is not None for place in places])
+    places = [place or 0 for place in places]
+
+    def renamed(patches):
+        points, scores = predict(patches)
+        points = np.where(known[:, None], points[:, places], np.nan)
+        return points, np.where(known, scores[:, places], 0)
+
+    return renamed
