@@ -18,12 +18,16 @@ def main():
     parser.add_argument("--out", help="folder of the run (default: runs/RECIPE)")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=c", dest="overrides")
     parser.add_argument("--smoke", action="store_true", help="two minutes of the same code path")
+    parser.add_argument(
+        "--gradients", type=int, default=0, metavar="N",
+        help="histograms of gradients to TensorBoard every N steps",
+    )  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     arguments = parser.parse_args()
 
     with quiet():  # TensorFlow greets from C++
+        from keras_pose.training import gradients, run, strategy
         from keras_pose.training import recipe as recipes
-        from keras_pose.training import run, strategy
 
         strategy.choose()  # TensorFlow looks for GPUs, and complains where there is none
 
@@ -36,7 +40,9 @@ def main():
             "docs/train-on-your-data.md lists the layouts that are read.",
         )
     recipe = recipe.smoke() if arguments.smoke else recipe
-    best = run.train(recipe, data, arguments.out or f"runs/{recipe.name}", arguments.resume)
+    watches = [gradients.Histograms(arguments.gradients)] if arguments.gradients > 0 else []
+    out = arguments.out or f"runs/{recipe.name}"
+    best = run.train(recipe, data, out, arguments.resume, watches=watches)
     print(f"\nbest network: {best}\nnext: python train/evaluate.py {best} --data {data}")
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import time
 from pathlib import Path
 
 
@@ -14,6 +15,12 @@ class History:
     def __init__(self, out, rows=()):
         self.out, self.rows = Path(out), list(rows)
         self._board = _board(self.out)
+        self._histograms = None
+
+    @property
+    def has_board(self) -> bool:
+        """Whether TensorBoard events are written."""
+        return self._board is not None
 
     def add(self, row: dict):
         """row: `epoch`, `step`, `loss` and numbers, None for none; every time the same keys."""
@@ -24,6 +31,22 @@ class History:
                 if key not in ("epoch", "step") and value is not None:
                     self._board.add_scalar(key, float(value), int(row["step"]))
             self._board.flush()
+
+    def add_histograms(self, values: dict, step):
+        """TensorBoard histograms. values: tag to (n,) numbers, none where n is 0."""
+        if not self.has_board:
+            return
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        if self._histograms is None:
+            self._histograms = EventFileWriter(str(self.out / "tensorboard"))
+        for tag, numbers in values.items():
+            if len(numbers):
+                event = Event(wall_time=time.time(), step=step, summary=histogram_pb(tag, numbers))
+                self._histograms.add_event(event)
+        self._histograms.flush()
 
     def _write(self):
         part = self.out / "log.csv.part"

@@ -25,16 +25,17 @@ from keras_pose.training.history import History
 METRIC = "pck@0.2"  # chooses best.keras
 
 
-def train(recipe, data, out, resume=False, progress=True):
+def train(recipe, data, out, resume=False, progress=True, watches=()):
     """Trains a recipe; with `resume` goes on where the state in `out` stopped.
 
     recipe: training.recipe.Recipe; data: anything data.open_reader takes; out: folder for the
-    run's files. Returns the path of best.keras: the inference network with averaged weights.
+    run's files; watches: functions that are called with the Run after every step, and only look.
+    Returns the path of best.keras: the inference network with averaged weights.
     Raises PoseError when `out` holds a run and `resume` is off, when it holds none and it is on,
     when the recipe or the number of persons differs from what the run began with, when the recipe
     cannot be built, or when the loss is no longer finite.
     """
-    run = Run(recipe, data, Path(out), resume, progress)
+    run = Run(recipe, data, Path(out), resume, progress, watches)
     try:
         return run.go()
     finally:
@@ -44,7 +45,8 @@ def train(recipe, data, out, resume=False, progress=True):
 class Run:
     """The parts of a training run and the position in it."""
 
-    def __init__(self, recipe, data, out, resume, progress):
+    def __init__(self, recipe, data, out, resume, progress, watches=()):
+        self.watches = tuple(watches)
         self.recipe, self.out, self.state_path = recipe, out, out / "last.state"
         self.data = name_of(data)
         position = self._position(resume)
@@ -177,6 +179,8 @@ class Run:
         """What happens between two steps; `logs` holds the epoch's mean loss so far."""
         self.step += 1
         self.average.update(self.done)
+        for watch in self.watches:
+            watch(self)
         self.bar.update()
         if self.done % 10 == 0:
             self.bar.set_postfix(loss=f"{float(logs['loss']):.4g}", refresh=False)
