@@ -22,6 +22,7 @@ _POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 _LIMITS = {
     "rate": (0, math.inf), "warmup": (0, math.inf), "final": (0, 1), "boundaries": (0, 1),
     "factors": (0, math.inf), "decay": (0, math.inf), "clip": (0, math.inf), "slow_factor": (0, 1),
+    "momentum": (0, 1),
 }  # fmt: skip
 _POSITIVE = ("rate", "slow_factor")
 _RANGES = [
@@ -36,12 +37,15 @@ _RANGES = [
 class Optimizer:
     """What moves the weights.
 
-    name: "adam" or "adamw"; rate: peak learning rate; warmup: steps of linear rise to it;
+    name: "adam", "adamw" or "sgd"; rate: peak learning rate; warmup: steps of linear rise to it;
     schedule: "cosine" (to `final` times the rate), "steps" or "constant"; boundaries and factors:
     for "steps", fractions of the run at which the rate becomes the peak times the factor;
-    decay: AdamW's weight decay, of kernels alone; clip: largest global norm of a gradient, 0 for
-    none; slow: variables with one of these names in their path move at `slow_factor` times the
-    rate, by default those that the paper of Poseur names (section 4.1).
+    decay: AdamW's weight decay, or for "sgd" what of a variable is added to its gradient, of
+    kernels alone; clip: largest global norm of a gradient, 0 for none; slow: variables with one of
+    these names in their path move at `slow_factor` times the rate, by default those that the paper
+    of Poseur names (section 4.1), for Adam alone; momentum and rates: for "sgd" alone, rates being
+    pairs (name, factor): variables with the name in their path move at so many times the rate, and
+    the factors of all their names multiply.
     """
 
     name: str = "adamw"
@@ -55,6 +59,8 @@ class Optimizer:
     clip: float = 1.0
     slow: tuple = ("sampling_offsets", "reference_points")
     slow_factor: float = 0.1
+    momentum: float = 0.9
+    rates: tuple = ()
 
     def __post_init__(self):
         for name, (low, high) in _LIMITS.items():
@@ -73,6 +79,21 @@ class Optimizer:
                 repr(self.slow),
                 "Write ('sampling_offsets',), or () for none.",
             )
+        if not all(_is_rate(pair) for pair in self.rates):
+            raise PoseError(
+                "rates as pairs of a part of variables' names and a positive factor",
+                repr(self.rates),
+                "Write (('bias', 2.0),), or () for none.",
+            )
+
+
+def _is_rate(pair):
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        return False
+    name, factor = pair
+    return bool(
+        isinstance(name, str) and name and isinstance(factor, int | float) and 0 < factor < math.inf
+    )
 
 
 @dataclasses.dataclass(frozen=True)
