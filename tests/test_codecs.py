@@ -1,50 +1,18 @@
 """Codecs: what is encoded comes back, in numpy, TensorFlow, JAX and a `.tflite`."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter
-from conftest import ROOT
+from codec_helpers import KINDS, SHAPES, borders, equal, in_tflite, maps_of, on_jax, points
 
-from keras_pose import codecs, export, geometry, skeletons
+from keras_pose import codecs, geometry, skeletons
 from keras_pose.codecs import Coordinates, GaussianHeatmap, SoftmaxHeatmap, coordinates
 from keras_pose.errors import PoseError
-from keras_pose.models.network import PoseNetwork
-
-# (input size, map size, sigma in input pixels): square, tall, unequal strides, smallest map
-SHAPES = [
-    ((128, 128), (32, 32), 6.0),
-    ((256, 192), (64, 48), 8.0),
-    ((64, 96), (32, 24), 4.0),
-    ((12, 12), (3, 3), 5.0),
-]
-KINDS = [GaussianHeatmap, SoftmaxHeatmap]
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.kind)
 def kind(request):
     return request.param
-
-
-def maps_of(codec, keypoints, visible=None):
-    """What a network that has learned the targets by heart would give out."""
-    visible = np.ones(keypoints.shape[:2], np.float32) if visible is None else visible
-    target = codec.encode(keypoints, visible)
-    return np.log(np.maximum(target, 1e-30)) if codec.kind == "softmax" else target
-
-
-def points(batch, count, seed=0, low=0.0, high=1.0):
-    return np.random.default_rng(seed).uniform(low, high, (batch, count, 2)).astype(np.float32)
-
-
-def borders():
-    """(1, 25, 2): corners and edges of the picture, and just inside them."""
-    ends = np.array([0.0, 0.003, 0.5, 0.997, 1.0], np.float32)
-    return np.stack(np.meshgrid(ends, ends), axis=-1).reshape(1, -1, 2)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -237,34 +205,18 @@ def _case(kind):
     return codec, given, visible, maps, (codec.encode(given, visible), *codec.decode(maps))
 
 
-def _equal(found, expected):
-    for name, a, b in zip(("target", "keypoints", "scores"), found, expected, strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-5, err_msg=name)
-
-
 def test_tensorflow_agrees(kind):
     codec, given, visible, maps, expected = _case(kind)
     tensors = [keras.ops.convert_to_tensor(v) for v in (given, visible, maps)]
     found = codec.encode(*tensors[:2]), *codec.decode(tensors[2])
-    _equal([keras.ops.convert_to_numpy(v) for v in found], expected)
+    equal([keras.ops.convert_to_numpy(v) for v in found], expected)
 
 
 @pytest.mark.backend("jax")
 def test_jax_agrees(kind, tmp_path):
     codec, given, visible, maps, expected = _case(kind)
-    np.savez(tmp_path / "in.npz", given=given, visible=visible, maps=maps)
-    code = f"""
-import jax, numpy as np
-from keras_pose import codecs
-codec = codecs.from_dict({codec.to_dict()!r})
-given = np.load({str(tmp_path / "in.npz")!r})
-points, visible, maps = (jax.numpy.array(given[n]) for n in ("given", "visible", "maps"))
-target = jax.jit(codec.encode)(points, visible)
-np.savez({str(tmp_path / "out.npz")!r}, target, *jax.jit(codec.decode)(maps))
-"""
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=environment)
-    _equal(np.load(tmp_path / "out.npz").values(), expected)
+    (found,) = on_jax([(codec, given, visible, maps)], tmp_path)
+    equal(found, expected)
 
 
 @pytest.mark.parametrize("score", coordinates.SCORES)
@@ -274,43 +226,18 @@ def test_coordinates_agree(score):
     codec, given = Coordinates((3, 4), score), predicted(scales, points(3, 3, low=-2, high=3))
     expected = codec.decode(given)
     found = codec.decode(keras.ops.convert_to_tensor(given))
-    _equal([given, *map(keras.ops.convert_to_numpy, found)], [given, *expected])
+    equal([given, *map(keras.ops.convert_to_numpy, found)], [given, *expected])
 
-    # a network whose prediction is its picture: (H, W, 3) = (3, 4, 3), turned to (3, 4)
-    image = keras.Input((3, 4, 3), name="image")
-    network = PoseNetwork(
-        image,
-        {"coordinates": keras.layers.Lambda(lambda x: x[..., 0])(image)},
-        skeleton=skeletons.Skeleton("three", ("a", "b", "c")),
-        codec=codec,
-        builder="Mirror",
-        arguments={},
-    )
-    run = Interpreter(model_content=export.to_tflite(network)).get_signature_runner()
-    for i, single in enumerate(given):
-        found = run(image=np.repeat(single[None, ..., None], 3, axis=-1))
-        np.testing.assert_allclose(found["keypoints"][0], expected[0][i], atol=2e-5)
-        np.testing.assert_allclose(found["scores"][0], expected[1][i], atol=2e-5)
+    # pictures of (H, W, 3) = (3, 4, 3), turned to (3, 4)
+    pictures = np.repeat(given[..., None], 3, axis=-1)
+    found = in_tflite(codec, pictures, keras.layers.Lambda(lambda x: x[..., 0]))
+    equal([given, *found], [given, *expected])
     assert expected[0].min() < -0.5 and expected[0].max() > 1.5
 
 
 def test_a_tflite_agrees(kind):
     codec, _, _, maps, expected = _case(kind)
-    # a network whose map is its picture: what goes in reaches the decode as it is
     codec = kind(codec.map_size, codec.map_size, 2.0)
-    image = keras.Input((*codec.map_size, 3), name="image")
-    network = PoseNetwork(
-        image,
-        {"heatmaps": keras.layers.Identity()(image)},
-        skeleton=skeletons.Skeleton("three", ("a", "b", "c")),
-        codec=codec,
-        builder="Mirror",
-        arguments={},
-    )
-    interpreter = Interpreter(model_content=export.to_tflite(network))
-    run = interpreter.get_signature_runner()
-    for i, single in enumerate(maps):
-        found = run(image=single[None])
-        np.testing.assert_allclose(found["keypoints"][0], expected[1][i], atol=2e-5)
-        reference = codec.decode(single[None])[1][0]  # a score depends on the codec's sigma
-        np.testing.assert_allclose(found["scores"][0], reference, atol=2e-5)
+    keypoints, scores = in_tflite(codec, maps)
+    # a score depends on the codec's sigma
+    equal([maps, keypoints, scores], [maps, expected[1], codec.decode(maps)[1]])

@@ -25,7 +25,6 @@ LINES = [
 # the few files that may know one thing more, and why
 EXCEPTIONS = {
     "codecs/xp.py": {"keras"},  # the shim's second implementation, imported when first needed
-    "codecs/heatmap.py": {"keras"},  # likewise, for an open batch
     "metrics/coco_ap.py": {"faster_coco_eval", "pycocotools"},  # imported when first needed
     "warp.py": {"tensorflow"},  # the backend switch
     "models/half.py": {"h5py"},  # what Keras writes weights with

@@ -48,6 +48,14 @@ class Coordinates:
     def to_dict(self) -> dict:
         return {"kind": self.kind, **dataclasses.asdict(self)}
 
+    def with_decoder(self, decoder: str):
+        """Refuses: there is one way to read two numbers. Raises PoseError."""
+        raise PoseError(
+            "a network of heatmaps, which can be decoded in several ways",
+            f"one of coordinates, and the decoder {decoder!r}",
+            "Leave the decoder out.",
+        )
+
     def encode(self, keypoints, visible):
         """Training targets: the key points, (B, K, 2) normalised, as they are.
 

@@ -3,41 +3,52 @@
 Symbols: B batch, K key points, h x w the map's size, H x W the network's input.
 Key points are (x, y) normalised to 0..1 (see keras_pose.geometry); maps are (B, h, w, K).
 
-Both codecs decode by the same rule: the highest cell, then a quadratic fitted by least squares to
-the logarithm of the 3 x 3 cells around it. A Gaussian's logarithm is a quadratic, so
-decode(encode(x)) is exact up to rounding, also for points in the outermost cells (the window is
-moved inside the map, not padded). The fitted point is kept within the highest cell.
+Both codecs find a map's highest cell and go on from there with one of codecs.decoding.DECODERS.
+The default, "fit", makes decode(encode(x)) exact up to rounding, also for points in the outermost
+cells. Where cells lie in the picture is in codecs.grid.
 """
 
 import dataclasses
+import functools
 from typing import ClassVar
 
 import numpy as np
 
+from keras_pose.codecs import decoding, grid
 from keras_pose.codecs import xp as shim
+from keras_pose.codecs.peaks import Peaks
 from keras_pose.errors import PoseError
-
-_WINDOW = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Heatmap:
-    """What the two codecs share: sizes, the Gaussian, and the search for its peak.
+    """What the two codecs share: sizes, geometry, the Gaussian, and the way back from it.
 
     input_size: (H, W) pixels; map_size: (h, w) cells, at least 3 each;
-    sigma: the Gaussian's standard deviation in pixels of the network's input.
+    sigma: the Gaussian's standard deviation in pixels of the network's input;
+    decoder: "fit", "argmax", "quarter", "dark" or "soft", see codecs.decoding;
+    unbiased: UDP's geometry (codecs.grid), in `encode` and `decode`.
     """
 
     input_size: tuple[int, int]
     map_size: tuple[int, int]
     sigma: float
+    decoder: str = "fit"
+    unbiased: bool = False
     kind: ClassVar[str]
     head: ClassVar[str] = "heatmaps"
 
     def __post_init__(self):
         for name in ("input_size", "map_size"):
             object.__setattr__(self, name, tuple(int(v) for v in getattr(self, name)))
-        if min(self.map_size) < 3 or min(self.input_size) < 1 or not self.sigma > 0:
+        if self.decoder not in decoding.DECODERS:
+            raise PoseError(
+                f"a decoder among {sorted(decoding.DECODERS)}",
+                repr(self.decoder),
+                'Leave it out for "fit".',
+            )
+        smallest = 2 if self.unbiased else 1  # of a single pixel all cells would lie in one place
+        if min(self.map_size) < 3 or min(self.input_size) < smallest or not self.sigma > 0:
             raise PoseError(
                 "maps of at least 3 x 3 cells and a positive sigma",
                 f"input_size={self.input_size}, map_size={self.map_size}, sigma={self.sigma}",
@@ -49,75 +60,59 @@ class Heatmap:
         return (*self.map_size, count)
 
     def to_dict(self) -> dict:
-        return {"kind": self.kind, **dataclasses.asdict(self)}
+        """What `codecs.from_dict` reads; a decoder or geometry that is the default is left out."""
+        values = dataclasses.asdict(self)
+        for field in dataclasses.fields(self):
+            if field.default is not dataclasses.MISSING and values[field.name] == field.default:
+                del values[field.name]
+        return {"kind": self.kind, **values}
 
-    def _deviations(self):
+    def with_decoder(self, decoder: str):
+        """The same codec with another decoder: no network needs to be trained again for it.
+
+        Raises PoseError for an unknown name.
+        """
+        return dataclasses.replace(self, decoder=decoder)
+
+    def decode(self, maps):
+        """Key points and scores. maps: (B, h, w, K), for the softmax codec logits.
+
+        Returns (B, K, 2) normalised, inside the picture, and (B, K), 0..1. The score does not
+        depend on the decoder. NaN counts as an empty cell, so a map of it scores as a flat one.
+        Raises PoseError for maps of another size.
+        """
+        if tuple(maps.shape[1:3]) != self.map_size:
+            raise PoseError(
+                f"maps (B, h, w, K) of {self.map_size} cells",
+                f"shape {tuple(maps.shape)}",
+                "Give the codec the network's own map_size.",
+            )
+        xp, count = shim.of(maps), maps.shape[-1]
+        peaks = Peaks(xp, maps, self)
+        scale, start = self._axes
+        found = _unit(xp, (decoding.DECODERS[self.decoder](peaks) - start) / scale)
+        keypoints = xp.transpose(xp.reshape(found, (2, -1, count)), (1, 2, 0))
+        return keypoints, xp.reshape(_unit(xp, self._score(peaks)), (-1, count))
+
+    @property
+    def spread(self):
         """Sigma in cells, along x and y."""
-        (height, width), (h, w) = self.input_size, self.map_size
-        return self.sigma * w / width, self.sigma * h / height
+        return grid.spread(self.sigma, self.input_size, self.map_size, self.unbiased)
+
+    @property
+    def _axes(self):
+        """scale and start, (2, 1) each for x and y: normalised u is at cell u * scale + start."""
+        return grid.axes(self.input_size, self.map_size, self.unbiased)
 
     def _log_gaussian(self, xp, keypoints):
         """(B, K, h, w): the logarithm of each key point's bump, 0 at its centre."""
-        (h, w), (sx, sy) = self.map_size, self._deviations()
-        x = keypoints[..., 0:1] * w - 0.5
-        y = keypoints[..., 1:2] * h - 0.5
+        (h, w), (sx, sy) = self.map_size, self.spread
+        (scale_x, scale_y), (start_x, start_y) = self._axes
+        x = keypoints[..., 0:1] * scale_x + start_x
+        y = keypoints[..., 1:2] * scale_y + start_y
         across = -0.5 * ((np.arange(w, dtype=np.float32) - x) / sx) ** 2
         down = -0.5 * ((np.arange(h, dtype=np.float32) - y) / sy) ** 2
         return xp.expand_dims(down, -1) + xp.expand_dims(across, -2)
-
-    def _peaks(self, xp, maps):
-        """Highest cells and the windows around them.
-
-        Returns the maps as (B, K, h w), the cells (column, row) as float (B, K) each, the window's
-        centre likewise, and the window's indices into the flattened maps, (B, K, 9).
-        """
-        h, w = self.map_size
-        count = maps.shape[-1]
-        rows = xp.reshape(xp.transpose(maps, (0, 3, 1, 2)), (-1, count, h * w))
-        # integers in one dimension: Keras makes a bias_add of an addition to (1, K), and TFLite has
-        # none for integers
-        cell = xp.reshape(xp.argmax(rows), (-1,))
-        row = xp.floor_divide(cell, w)
-        column = cell - row * w
-        row_in, column_in = xp.clip(row, 1, h - 2), xp.clip(column, 1, w - 2)
-        steps = np.array([dy * w + dx for dy, dx in _WINDOW], np.int32)
-        start = row_in * w + column_in + self._row_starts(xp, rows, count)
-        index = xp.reshape(xp.expand_dims(start, -1) + steps, (-1, count, len(_WINDOW)))
-        floats = [
-            xp.reshape(xp.cast(v, "float32"), (-1, count)) for v in (column, row, column_in, row_in)
-        ]
-        return rows, floats, index
-
-    def _row_starts(self, xp, rows, count):
-        """Where each of the B K maps begins in the flattened array, (B K,) int32."""
-        batch = xp.shape(rows)[0]
-        if isinstance(batch, int):
-            starts = np.arange(batch * count, dtype=np.int32)
-        else:
-            from keras import ops
-
-            starts = ops.arange(batch * count, dtype="int32")
-        return starts * (self.map_size[0] * self.map_size[1])
-
-    def _refine(self, xp, log_window, floats):
-        """Fits the quadratic. log_window: (B, K, 9). Returns normalised (B, K, 2)."""
-        column, row, column_in, row_in = floats
-        h, w = self.map_size
-        x = self._fit(xp, log_window, column_in, column, [dx for _, dx in _WINDOW])
-        y = self._fit(xp, log_window, row_in, row, [dy for dy, _ in _WINDOW])
-        return xp.stack([(x + 0.5) / w, (y + 0.5) / h], axis=-1)
-
-    @staticmethod
-    def _fit(xp, log_window, centre, peak, offsets):
-        slope_weights = np.array(offsets, np.float32) / 6
-        bend_weights = np.array([1 if o else -2 for o in offsets], np.float32) / 3
-        slope = xp.sum(log_window * slope_weights, axis=-1)
-        bend = xp.sum(log_window * bend_weights, axis=-1)
-        # a window that is flat or bends upwards has no peak: stay at the highest cell
-        curved = bend < -1e-6
-        vertex = centre - slope / xp.where(curved, bend, -1.0)
-        vertex = xp.where(curved, vertex, peak)
-        return xp.maximum(xp.minimum(vertex, peak + 0.5), peak - 0.5)
 
 
 class GaussianHeatmap(Heatmap):
@@ -139,15 +134,19 @@ class GaussianHeatmap(Heatmap):
         visible = xp.expand_dims(xp.expand_dims(xp.array(visible), -1), -1)
         return xp.transpose(maps * visible, (0, 2, 3, 1))
 
-    def decode(self, maps):
-        """Key points and scores. maps: (B, h, w, K); returns (B, K, 2) normalised and (B, K)."""
-        xp = shim.of(maps)
-        rows, floats, index = self._peaks(xp, maps)
-        window = xp.take(xp.reshape(rows, (-1,)), index)
-        peak = xp.max(rows, axis=-1)
-        floor = xp.maximum(peak * self._FLOOR, 1e-12)
-        logs = xp.log(xp.maximum(window, xp.expand_dims(floor, -1)))
-        return self._refine(xp, logs, floats), xp.clip(peak, 0.0, 1.0)
+    @staticmethod
+    def density(xp, values, top):
+        """What the cells hold of a key point: the map as it is."""
+        return values
+
+    def logs(self, peaks):
+        """The logarithm around the peaks, (N, 3, 3)."""
+        xp = peaks.xp
+        floor = xp.maximum(peaks.value * self._FLOOR, 1e-12)
+        return xp.log(xp.maximum(peaks.around, floor[:, None, None]))
+
+    def _score(self, peaks):
+        return peaks.value
 
 
 class SoftmaxHeatmap(Heatmap):
@@ -174,20 +173,33 @@ class SoftmaxHeatmap(Heatmap):
         visible = xp.expand_dims(xp.expand_dims(visible, -1), -1)
         return xp.transpose(maps * visible + (1.0 - visible) / (h * w), (0, 2, 3, 1))
 
-    def decode(self, maps):
-        """Key points and scores. maps: (B, h, w, K) logits; returns (B, K, 2) and (B, K)."""
-        xp = shim.of(maps)
-        rows, floats, index = self._peaks(xp, maps)
-        window = xp.take(xp.reshape(rows, (-1,)), index)
-        peak = xp.expand_dims(xp.max(rows, axis=-1), -1)
-        total = xp.sum(xp.exp(rows - peak), axis=-1)
-        inside = xp.sum(xp.exp(window - peak), axis=-1) / total
-        return self._refine(xp, window, floats), xp.clip(inside / self._perfect(), 0.0, 1.0)
+    @staticmethod
+    def density(xp, values, top):
+        """What the cells hold of a key point: their probability, as a part of the highest one."""
+        return xp.exp(values - top)
 
-    def _perfect(self):
-        """The probability that a target centred on a cell has in its 3 x 3 window."""
-        mass = 1.0
-        for sigma in self._deviations():
-            bump = np.exp(-0.5 * (np.arange(-50, 51) / sigma) ** 2)
-            mass *= bump[49:52].sum() / bump.sum()
-        return float(mass)
+    def logs(self, peaks):
+        """The logarithm around the peaks, (N, 3, 3), up to a constant of each map."""
+        return peaks.around
+
+    def _score(self, peaks):
+        xp = peaks.xp
+        columns = xp.reshape(xp.sum(peaks.mass, axis=1), (-1, self.map_size[1], peaks.count))
+        total = xp.reshape(xp.sum(columns, axis=1), (-1,))
+        around = self.density(xp, peaks.around, peaks.value[:, None, None])
+        inside = xp.sum(xp.reshape(around, (-1, 9)), axis=-1)
+        return inside / (total * _perfect(self.spread))
+
+
+@functools.cache
+def _perfect(spread):
+    """The probability that a target centred on a cell has in its 3 x 3 window."""
+    mass = 1.0
+    for sigma in spread:
+        bump = np.exp(-0.5 * (np.arange(-50, 51) / sigma) ** 2)
+        mass *= bump[49:52].sum() / bump.sum()
+    return float(mass)
+
+
+def _unit(xp, x):
+    return xp.minimum(xp.maximum(x, 0.0), 1.0)  # np.clip takes several times as long

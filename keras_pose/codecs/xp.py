@@ -1,8 +1,15 @@
 """The few array operations that codecs need, under numpy and under `keras.ops`.
 
 A codec's mathematics is written once against this shim: float32 and int32 only, and only
-operations that convert to built-in TFLite ones (`argmax` goes through `top_k`, because an argmax
+operations that convert to built-in TFLite ones (`highest` goes through `top_k`, because an argmax
 over floats brings a bitwise operation that TFLite does not have).
+
+    highest(maps)     of maps (B, h, w, K): the maps, without NaN, and of each its highest value
+                      (B K,) and that one's cell (B K,) int32, counted in reading order, the first
+                      where several are equal; NaN is the lowest value
+    take(table, i)    table[i], i of any shape
+    index             the type that suits i
+    weigh(values, w)  sums of values (N, 3, 3), one for each row of weights (n, 9): (n, N)
 """
 
 import types
@@ -11,17 +18,32 @@ import numpy as np
 
 
 def _numpy():
-    def cast(x, dtype):
-        return np.asarray(x).astype(dtype)
+    def highest(maps):
+        """Without a transposed copy of the maps, which would take longer than everything else."""
+        batch, h, w, count = maps.shape
+        tops = np.maximum.reduce(maps.reshape(batch, h, w * count), axis=1)  # of the columns
+        tops = tops.reshape(batch, w, count)
+        value = np.maximum.reduce(tops, axis=1)
+        if not np.isfinite(value).all():
+            return highest(_finite(np, maps))
+        image, column, k = (tops == value[:, None]).nonzero()
+        row = maps[image, :, column, k].argmax(axis=1)
+        found, number = row * w + column, image * count + k
+        late = np.argsort(-found) if len(found) > value.size else slice(None)
+        cell = np.empty(value.size, np.int32)
+        cell[number[late]] = found[late]  # of equals the one that is written last, the first
+        return maps, value.ravel(), cell
 
     return types.SimpleNamespace(
         name="numpy",
         array=lambda x: np.asarray(x, np.float32),
-        cast=cast,
+        cast=lambda x, dtype: x.astype(dtype),
         shape=np.shape,
-        argmax=lambda x: np.argmax(x, axis=-1).astype(np.int32),  # over the last axis
-        take=lambda flat, index: flat[index],  # flat: (N,); index: any shape
-        floor_divide=np.floor_divide,
+        index=np.intp,
+        take=lambda table, index: table.take(index, axis=0),
+        highest=highest,
+        reshape=lambda x, shape: x.reshape(shape),  # np.reshape takes four times as long
+        weigh=lambda values, weights: weights @ values.reshape(-1, 9).T,
         **{n: getattr(np, n) for n in _SAME},
     )
 
@@ -29,22 +51,40 @@ def _numpy():
 def _keras():
     from keras import ops
 
+    def highest(maps):
+        maps = _finite(ops, maps)
+        rows = ops.transpose(maps, (0, 3, 1, 2))
+        value, cell = ops.top_k(ops.reshape(rows, (-1, maps.shape[1] * maps.shape[2])), 1)
+        return maps, value[:, 0], ops.cast(cell[:, 0], "int32")
+
     return types.SimpleNamespace(
         name="keras",
         array=lambda x: ops.cast(x, "float32"),
         cast=ops.cast,
         shape=ops.shape,
-        argmax=lambda x: ops.cast(ops.top_k(x, 1)[1], "int32")[..., 0],
-        take=lambda flat, index: ops.take(flat, index, axis=0),
-        floor_divide=ops.floor_divide,
+        reshape=ops.reshape,
+        arange=lambda n: ops.arange(n, dtype="int32"),
+        index=np.int32,
+        take=lambda table, index: ops.take(table, index, axis=0),
+        highest=highest,
+        # no matrix product: an accelerator may round its factors, and sums may be small differences
+        weigh=lambda values, weights: ops.sum(
+            ops.reshape(values, (1, -1, 9)) * weights[:, None], axis=-1
+        ),
         **{n: getattr(ops, n) for n in _SAME},
     )
 
 
 _SAME = (
-    "exp", "log", "maximum", "minimum", "clip", "reshape", "transpose", "stack", "sum", "max",
-    "where", "expand_dims",
+    "exp", "log", "maximum", "minimum", "clip", "transpose", "stack", "tile", "sum",
+    "where", "equal", "expand_dims", "matmul", "floor_divide",
 )  # fmt: skip
+LARGEST = 1e30  # of map values: sums over a map of them are still numbers
+
+
+def _finite(xp, maps):
+    return xp.minimum(xp.where(maps > -LARGEST, maps, -LARGEST), LARGEST)  # NaN is not greater
+
 
 NUMPY = _numpy()
 

@@ -1,0 +1,102 @@
+"""The highest cells of heatmaps and the values around them, written once for every backend.
+
+Symbols: B batch, K key points, h x w the map's size, N = B K maps in that order. Columns and rows
+come together, as (2, N): on numpy most of the time goes into the calls, so there are few. For the
+same reason whatever depends on a cell alone is a table with an entry for each.
+"""
+
+import functools
+
+import numpy as np
+
+from keras_pose.codecs.xp import LARGEST
+
+
+class Peaks:
+    """The highest cell of each map: the first in reading order where several are equal.
+
+    xp: see codecs.xp; maps: (B, h, w, K); codec: the heatmap codec that they are of.
+    value: (N,) the highest value; cell: (2, N) int32, its column and row; place: the same as
+    float32; inner: the nearest cell with neighbours on all sides, float32, mostly the same one.
+    """
+
+    def __init__(self, xp, maps, codec):
+        self.xp, self.codec, self.count = xp, codec, maps.shape[-1]
+        self.maps, self.value, cell = xp.highest(maps)
+        by, less, self._last_inner = _steps(*codec.map_size)
+        cell = xp.floor_divide(cell, by)
+        self.cell = cell - cell[1] * less
+        self.place = xp.cast(self.cell, "float32")
+
+    @functools.cached_property
+    def inner(self):
+        return self.xp.maximum(self.xp.minimum(self.place, self._last_inner), 1.0)
+
+    @functools.cached_property
+    def around(self):
+        """The 3 x 3 values around the inner cell, (N, 3, 3)."""
+        return self.window(1, 1)
+
+    @functools.cached_property
+    def mass(self):
+        """How much of the key points the cells hold, (B, h, w K): the codec's `density`."""
+        h, w = self.codec.map_size
+        lines = self.xp.reshape(self.maps, (-1, h, w * self.count))  # numpy likes them long
+        top = self.xp.reshape(self.value, (-1, self.count))
+        return self.codec.density(self.xp, lines, self.xp.tile(top, (1, w))[:, None])
+
+    def window(self, across, down):
+        """The values up to `across` columns and `down` rows away, (N, 2 down + 1, 2 across + 1).
+
+        A window that would leave the map is moved inside, see `first`.
+        """
+        xp, (h, w), count = self.xp, self.codec.map_size, self.count
+        n, m = 2 * down + 1, 2 * across + 1
+        columns = xp.take(_first(w, across, count), self.cell[0])
+        rows = xp.take(_first(h, down, w * count), self.cell[1])
+        index = (rows + columns + self._starts)[:, None] + _offsets(n, m, w, count, xp.index)
+        values = xp.reshape(xp.take(xp.reshape(self.maps, (-1,)), index), (-1, n, m))
+        return xp.maximum(values, -LARGEST)  # numpy has looked for NaN alone
+
+    @functools.cached_property
+    def _starts(self):
+        """Where each map begins in the flattened maps, (N,)."""
+        xp, (h, w), count = self.xp, self.codec.map_size, self.count
+        batch = xp.shape(self.maps)[0]
+        if isinstance(batch, int):
+            return _begins(batch, count, h * w, xp.index)
+        number = xp.arange(batch * count)
+        return number + xp.floor_divide(number, count) * ((h * w - 1) * count)
+
+
+@functools.cache
+def _steps(h, w):
+    """What makes column and row of a cell's number, and the last column and row but one."""
+    by, less = np.array([[1], [w]], np.int32), np.array([[w], [0]], np.int32)
+    return by, less, np.array([[w - 2], [h - 2]], np.float32)
+
+
+@functools.cache
+def _begins(batch, count, cells, dtype):
+    image, k = np.divmod(np.arange(batch * count), count)
+    return (image * (cells * count) + k).astype(dtype)
+
+
+def first(size, reach):
+    """Where the window of 2 reach + 1 cells around each of `size` along an axis begins, (size,).
+
+    Windows that would leave the map are moved inside.
+    """
+    return (np.arange(size) - reach).clip(0, size - 1 - 2 * reach)
+
+
+@functools.cache
+def _first(size, reach, stride):
+    return (first(size, reach) * stride).astype(np.int32)
+
+
+@functools.cache
+def _offsets(n, m, w, count, dtype):
+    """Where n x m neighbouring cells of a map lie in the flattened maps, (n m,)."""
+    cells = np.arange(n)[:, None] * w + np.arange(m)
+    return (cells * count).reshape(-1).astype(dtype)
