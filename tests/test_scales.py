@@ -190,7 +190,8 @@ def test_a_file_is_scored_at_several_scales(tmp_path):
     assert found.predicted.shape == (4, 14, 2)
     crops = np.array([geometry.crop_box(s.box, (32, 32), 1.5) for s in reader.samples])
     low, high = crops[:, None, :2], crops[:, None, :2] + crops[:, None, 2:]
-    assert ((found.predicted >= low) & (found.predicted <= high)).all()
+    # up to rounding: untrained maps peak at the border too
+    assert ((found.predicted >= low - 1e-3) & (found.predicted <= high + 1e-3)).all()
     assert not np.allclose(found.predicted, one.predicted)
     (tmp_path / "tiny.tflite").write_bytes(b"")
     with pytest.raises(PoseError, match="several scales"):

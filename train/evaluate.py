@@ -10,6 +10,7 @@ python train/evaluate.py MODEL --data COCO [--detections BOXES.json] [--results 
 import argparse
 
 from keras_pose import skeletons
+from keras_pose.codecs.decoding import DECODERS
 from keras_pose.data import json_file
 from keras_pose.data.open import open_reader
 from keras_pose.data.results_file import write_results
@@ -36,6 +37,10 @@ def main():
         "--scales", default="", metavar="S,S,...", help="of the multi-scale test of a .keras"
     )
     parser.add_argument(
+        "--decoder", default="", metavar="NAME", choices=sorted(DECODERS),
+        help="how to read the maps of a .keras: %(choices)s",
+    )  # fmt: skip
+    parser.add_argument(
         "--shared",
         choices=sorted(skeletons.SKELETONS),
         help="only the key points whose names that skeleton has too",
@@ -52,7 +57,9 @@ def main():
         from keras_pose.training import coco, evaluate, scales
 
     looks = scales.read(arguments.scales)
-    predict, skeleton, size, margin = evaluate.open_model(arguments.model, arguments.output, looks)
+    predict, skeleton, size, margin = evaluate.open_model(
+        arguments.model, arguments.output, looks, arguments.decoder
+    )
     reader = open_reader(arguments.data, arguments.split)
     evaluate.check_skeleton(skeleton, reader.skeleton, arguments.model)
     fusion = arguments.fusion or ("agreeing" if arguments.flip else "")

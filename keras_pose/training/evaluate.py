@@ -19,16 +19,18 @@ from keras_pose.training.presence import measure_presence
 from keras_pose.training.scales import frame, multiscale
 
 
-def of_network(network, output=None, scales=()):
+def of_network(network, output=None, scales=(), decoder=""):
     """The predictor of a PoseNetwork (.keras), compiled once for all its batches.
 
     output: an intermediate prediction to look at instead of the one that inference reads. scales:
-    of the multi-scale test (training.scales), whose patches are those of its `frame`. Raises
-    PoseError for an output that the codec cannot decode, as maps of another size, and for scales
-    with a network that has no maps.
+    of the multi-scale test (training.scales), whose patches are those of its `frame`. decoder: how
+    to read the maps (codecs.decoding), "" for the network's own way. Raises PoseError for an output
+    that the codec cannot decode, as maps of another size, and for scales or a decoder with a
+    network that has no maps.
     """
+    codec = network.codec.with_decoder(decoder) if decoder else network.codec
     model = network.inference(output)
-    shape = network.codec.head_shape(network.skeleton.count)
+    shape = codec.head_shape(network.skeleton.count)
     if model.output.shape[1:] != shape:
         raise PoseError(
             f"an output of shape {shape}, which the codec decodes",
@@ -40,10 +42,10 @@ def of_network(network, output=None, scales=()):
         return np.asarray(model.predict_on_batch(patches.astype(np.float32)))
 
     def predict(patches):
-        keypoints, scores = network.codec.decode(heads(patches))
+        keypoints, scores = codec.decode(heads(patches))
         return geometry.denormalise(keypoints, network.input_size), scores
 
-    return multiscale(heads, network.codec, scales) if scales else predict
+    return multiscale(heads, codec, scales) if scales else predict
 
 
 def of_estimator(estimator):
@@ -56,20 +58,21 @@ def of_estimator(estimator):
     return predict
 
 
-def open_model(path, output="", scales=()):
+def open_model(path, output="", scales=(), decoder=""):
     """Opens a .keras or a .tflite: (predictor, skeleton, size of its patches, crop margin).
 
     path: a file, or the name of a preset, whose int8 file is meant. output: an intermediate
     prediction of a .keras to look at, a preset's included; scales: of the multi-scale test of a
-    .keras. Raises PoseError for a name that the network does not have, and for either with a
-    .tflite.
+    .keras; decoder: another way to read its maps. Raises PoseError for names that the network does
+    not have, and for any of the three with a .tflite.
     """
-    path = presets.resolve(path, presets.KERAS if output or scales else presets.INT8)
+    asked = {"output": output, "scales": scales, "decoder": decoder}
+    asked = ", ".join(f"{name} {value!r}" for name, value in asked.items() if value)
+    path = presets.resolve(path, presets.KERAS if asked else presets.INT8)
     if str(path).endswith(".tflite"):
-        if output or scales:
-            asked = f"output {output!r}" if output else f"scales {scales}"
+        if asked:
             raise PoseError(
-                "a .keras to score an intermediate prediction of, or at several scales",
+                "a .keras to look at an intermediate prediction, several scales or with a decoder",
                 f"{path} with {asked}",
                 "A .tflite answers with its key points alone; give the best.keras it was made "
                 "from.",
@@ -84,7 +87,7 @@ def open_model(path, output="", scales=()):
     model = network.load(path)
     margin = model.notes.get("crop_margin", 1.25)
     size, margin = frame(model.input_size, margin, scales)
-    return of_network(model, output, scales), model.skeleton, size, margin
+    return of_network(model, output, scales, decoder), model.skeleton, size, margin
 
 
 def check_skeleton(model, data, path):
