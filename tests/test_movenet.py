@@ -14,7 +14,7 @@ from keras_pose.errors import PoseError
 from keras_pose.export import convert, quantize
 from keras_pose.export import movenet as published
 from keras_pose.models import PoseurMobile, RePoseLite
-from keras_pose.models.start import start
+from keras_pose.models.shorten import shorten
 
 LIGHTNING = "peers/movenet_lightning_fp16.tflite"
 SIZE = (64, 64)
@@ -68,11 +68,9 @@ def test_levels_and_pairs(name, deepest):
     shapes = {stride: tuple(x.shape[1:]) for stride, x in network.output.items()}
     assert shapes == {4: (16, 16, 24), 8: (8, 8, 56), 16: (4, 4, 128), 32: (2, 2, deepest)}
     present = {layer.name for layer in network.layers if layer.weights}
-    named = {layer for pair in movenet.pairs() for layer in pair}
-    assert present == (named if name == movenet.NAME else named & present | {"short32"})
-    for conv, norm in movenet.pairs():
-        if norm in present:
-            assert network.get_layer(norm).input is network.get_layer(conv).output
+    assert present == {layer for pair in movenet.pairs(name) for layer in pair}
+    for conv, norm in movenet.pairs(name):
+        assert network.get_layer(norm).input is network.get_layer(conv).output
 
 
 @pytest.mark.parametrize(
@@ -103,24 +101,82 @@ def test_a_published_file_gives_back_the_network(source, file):
         np.testing.assert_array_equal(training[stride], found[stride])
 
 
-def test_networks_begin_with_it_and_short_ones_with_a_part(file, tmp_path):
+def test_other_networks_begin_with_it(file, tmp_path):
     path = tmp_path / "movenet.npz"
     np.savez(path, **published.trunk(file))
     long = RePoseLite("s", **TINY, backbone=movenet.NAME, frozen_norm=True, weights=path)
-    long.save(tmp_path / "best.keras")
-    short = RePoseLite("s", **TINY, backbone=movenet.SHORT, frozen_norm=True)
-    start(short, movenet.SHORT, f"backbone:{tmp_path / 'best.keras'}")
     poseur = PoseurMobile(
         input_size=SIZE, backbone=movenet.NAME, frozen_norm=True, weights=path, channels=16,
         decoder_layers=1, heads=2, points=2, feed_forward=16,
     )  # fmt: skip
-    new = short.get_layer("short32").kernel
-    assert np.abs(new).max() > 0  # what no file has begins at random
-    for network in (short, poseur):
-        for layer in ("Conv1", "fpn16_lateral", "fpn8"):  # Poseur reads no stride 4
-            np.testing.assert_array_equal(
-                network.get_layer(layer).kernel, long.get_layer(layer).kernel
-            )
+    for layer in ("Conv1", "fpn16_lateral", "fpn8"):  # Poseur reads no stride 4
+        np.testing.assert_array_equal(poseur.get_layer(layer).kernel, long.get_layer(layer).kernel)
+    with pytest.raises(PoseError, match="short32"):
+        RePoseLite("s", **TINY, backbone=movenet.SHORT, frozen_norm=True, weights=path)
+
+
+def _crops(count=24):
+    draw = np.random.default_rng(1)
+    coarse = draw.uniform(0, 255, (count, 8, 8, 3))
+    return np.kron(coarse, np.ones((1, 8, 8, 1))).astype("float32")
+
+
+def test_a_shortened_network_keeps_all_but_the_end_of_its_trunk(source):
+    short = shorten(source, _crops())
+    assert short.arguments == {**source.arguments, "backbone": movenet.SHORT}
+    assert short.count_params() < 0.65 * source.count_params()
+    for layer in short.layers:
+        if layer.weights and not layer.name.startswith("short32"):
+            for mine, theirs in zip(
+                layer.get_weights(), source.get_layer(layer.name).get_weights(), strict=True
+            ):
+                np.testing.assert_array_equal(mine, theirs)
+
+
+def test_the_fit_is_exact_where_the_end_is_linear(source):
+    """The pyramid's first convolution made to see a linear map of block 15 is found again."""
+    short = shorten(source, _crops())
+    top, norm = short.get_layer("short32"), short.get_layer("short32_BN")
+    features = keras.Model(short.inputs[0], top.input).predict(_crops(), verbose=0)
+    found = keras.Model(short.inputs[0], norm.output).predict(_crops(), verbose=0)
+    wanted = keras.Model(source.inputs[0], source.get_layer("fpn32_BN").output).predict(
+        _crops(), verbose=0
+    )
+    x = features.reshape(-1, features.shape[-1])
+    x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
+    y = wanted.reshape(-1, wanted.shape[-1])
+    best = x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    error = np.mean((found.reshape(y.shape) - y) ** 2)
+    assert np.mean((best - y) ** 2) <= error < 0.9 * y.var(axis=0).mean()
+    np.testing.assert_allclose(found.reshape(y.shape).mean(axis=0), y.mean(axis=0), atol=1e-2)
+
+
+def test_only_a_network_behind_it_can_be_shortened(source):
+    for network, named in (
+        (RePoseLite("s", **TINY), "None"),
+        (shorten(source, _crops(2)), "movenet_short"),
+    ):
+        with pytest.raises(PoseError, match=named):
+            shorten(network, _crops(2))
+    poseur = PoseurMobile(
+        input_size=SIZE, backbone=movenet.NAME, channels=16, decoder_layers=1, heads=2, points=2,
+        feed_forward=16,
+    )  # fmt: skip
+    with pytest.raises(PoseError, match="neck32_conv"):
+        shorten(poseur, _crops(2))
+
+
+def test_the_command_shortens_a_file(source, tmp_path, capsys):
+    run = runpy.run_path(str(ROOT / "train" / "shorten.py"))["main"]
+    source.save(tmp_path / "best.keras")
+    out = tmp_path / "short.keras"
+    run([str(tmp_path / "best.keras"), "--data", "figures:8", "--out", str(out), "--count", "8"])
+    assert "8 crops" in capsys.readouterr().out
+    network = RePoseLite("s", **TINY, backbone=movenet.SHORT, weights=str(out))
+    np.testing.assert_array_equal(network.get_layer("fpn4").kernel, source.get_layer("fpn4").kernel)
+    for wrong in (["--count", "0"], ["--out", "short.h5"]):
+        with pytest.raises(SystemExit):
+            run([str(out), "--data", "figures:8", "--out", str(out), *wrong])
 
 
 def test_lightning_computes_what_its_file_does(tmp_path):
