@@ -18,7 +18,7 @@ recipe = Recipe(
     ),
     # an extractor with its normalisation folded in saturates at the full rate
     optimizer=Optimizer(rate=2e-3, warmup=200, slow=("Conv", "block", "expanded_conv", "fpn")),
-    epochs=7,
+    epochs=9,
     batch_size=64,
     ema=0.995,
 )
