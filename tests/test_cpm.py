@@ -31,7 +31,9 @@ class TestCPM(ModelChecks):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("stages, millions", enumerate((11.90, 16.73, 21.56, 26.39, 31.22), 2))
+@pytest.mark.parametrize(
+    "stages, millions", [(2, 11.90), (3, 16.73), (4, 21.56), (5, 26.39), (6, 31.22)]
+)
 def test_parameters_by_stages(stages, millions):
     network = CPM(stages=stages)
     assert round(count(network).parameters / 1e6, 2) == millions
@@ -113,7 +115,7 @@ def test_kernels_begin_normal_and_biases_at_zero():
 
 def test_the_network_sees_pixels_in_red_green_blue_over_256():
     network = CPM(**TINY)
-    seen = keras.Model(network.inputs, network.get_layer("normalise").output)
+    seen = keras.Model(network.inputs[0], network.get_layer("normalise").output)
     image = np.zeros((1, 32, 40, 3), np.float32)
     image[..., 0] = 64
     np.testing.assert_allclose(seen(image)[0, 0, 0], [-0.25, -0.5, -0.5])

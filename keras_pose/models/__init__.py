@@ -1,10 +1,13 @@
 """Networks: functions named after their papers, each returning a PoseNetwork."""
 
 from keras_pose.models.cpm import CPM
+from keras_pose.models.cpm_mobile import CPMMobile
 from keras_pose.models.network import PoseNetwork, load
 from keras_pose.models.poseur import Poseur
 from keras_pose.models.poseur_mobile import PoseurMobile
 from keras_pose.models.repose import RePose
 from keras_pose.models.repose_lite import RePoseLite
 
-__all__ = ["CPM", "PoseNetwork", "Poseur", "PoseurMobile", "RePose", "RePoseLite", "load"]
+__all__ = [
+    "CPM", "CPMMobile", "PoseNetwork", "Poseur", "PoseurMobile", "RePose", "RePoseLite", "load",
+]  # fmt: skip

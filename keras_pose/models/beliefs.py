@@ -1,8 +1,22 @@
-"""What the stages of a Convolutional Pose Machine are taught (Wei et al., 2016, section 3.3)."""
+"""What CPM and CPMMobile share: stages of belief maps as a network, and what they are taught.
+
+Convolutional Pose Machines (Wei et al., 2016), section 3.3. Symbols: B batch, K key points, h x w a
+map's size.
+"""
+
+import functools
 
 import keras
-from keras import ops
+from keras import layers, ops
 
+from keras_pose import skeletons
+from keras_pose.codecs import GaussianHeatmap
+from keras_pose.errors import PoseError
+from keras_pose.layers.center import FirstChannels
+from keras_pose.models.network import PoseNetwork, sides
+from keras_pose.models.start import check, start
+
+STRIDE = 8  # of the maps
 SUPERVISED = ("all", "last")
 _CUT = 0.01  # of a peak: where a Gaussian ends, as released
 
@@ -10,6 +24,75 @@ _CUT = 0.01  # of a peak: where a Gaussian ends, as released
 def stage_name(number) -> str:
     """The output of a stage, counted from 1: K maps and the background's."""
     return f"stage{number}"
+
+
+def network(builder, image, beliefs, skeleton, arguments, backbone=None, floats=()) -> PoseNetwork:
+    """A PoseNetwork of stages.
+
+    beliefs: each stage's maps (B, h, w, K + 1), the background's last. arguments: what the builder
+    was called with, `checked`. backbone: whose weights it may begin with. floats: as PoseNetwork's.
+    Outputs: `stage1`, `stage2`, ... and `heatmaps`, the last stage's without the background.
+    """
+    # next to what the stages read of each other, so that inference can leave the others out
+    outputs = {
+        stage_name(n): layers.Identity(dtype="float32", name=stage_name(n))(maps)
+        for n, maps in enumerate(beliefs, 1)
+    }
+    codec = GaussianHeatmap(
+        arguments["input_size"], beliefs[-1].shape[1:3], sigma=arguments["sigma"]
+    )
+    parts = FirstChannels(skeleton.count, dtype="float32", name=codec.head)
+    taught = (codec, len(beliefs), arguments["supervised"], arguments["others"])
+    made = PoseNetwork(
+        image,
+        {**outputs, codec.head: parts(beliefs[-1])},
+        skeleton=skeleton,
+        codec=codec,
+        builder=builder,
+        arguments={**arguments, "weights": None},
+        criterion=functools.partial(Beliefs, *taught),
+        floats=floats,
+    )
+    if arguments["weights"] is not None:
+        start(made, backbone, arguments["weights"])
+    return made
+
+
+def checked(arguments, **least):
+    """(skeleton, input size) of a builder's arguments, which become plain types.
+
+    least: names of whole numbers, and the smallest that each may be.
+    Raises PoseError for what cannot be built.
+    """
+    check({"frozen_norm": False, **arguments})
+    whole_numbers(arguments, stages=1, others=0, **least)
+    if arguments["supervised"] not in SUPERVISED:
+        raise PoseError(
+            f"supervised among {SUPERVISED}", repr(arguments["supervised"]), "Choose one of them."
+        )
+    kernels = list(arguments["kernels"])
+    if not kernels or any(type(k) is not int or k < 1 or k % 2 == 0 for k in kernels):
+        raise PoseError("kernels of odd sides", repr(kernels), "Write (11, 11, 11).")
+    if not arguments["center_sigma"] > 0:
+        raise PoseError("a positive center_sigma", repr(arguments["center_sigma"]), "Leave it out.")
+    skeleton, size = skeletons.get(arguments["skeleton"]), sides(arguments["input_size"])
+    if any(side % STRIDE for side in size) or min(size) < 3 * STRIDE:
+        raise PoseError(
+            f"an input whose sides are multiples of {STRIDE}, {3 * STRIDE} at least",
+            f"input_size={size}",
+            "Take the next larger multiple.",
+        )
+    arguments |= {"skeleton": skeleton.to_dict(), "input_size": list(size), "kernels": kernels}
+    return skeleton, size
+
+
+def whole_numbers(arguments, **least):
+    """Raises PoseError for an argument that is no whole number, or below its least."""
+    for name, value in least.items():
+        if type(arguments[name]) is not int or arguments[name] < value:
+            raise PoseError(
+                f"{name} as a whole number from {value}", repr(arguments[name]), "Change it."
+            )
 
 
 class Beliefs(keras.Layer):

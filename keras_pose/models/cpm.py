@@ -6,21 +6,15 @@ paper's figure 2 differs in its pools alone (`pooling`). Equation 3 lets stages 
 predict P + 2 maps; the figure and the release have P + 1, and so has this.
 """
 
-import functools
-
 import keras
 from keras import layers
 
-from keras_pose import skeletons
-from keras_pose.codecs import GaussianHeatmap
 from keras_pose.errors import PoseError
-from keras_pose.layers.center import CenterMap, FirstChannels
-from keras_pose.models.beliefs import SUPERVISED, Beliefs, stage_name
-from keras_pose.models.network import PoseNetwork, sides
-from keras_pose.models.start import check, start
+from keras_pose.layers.center import CenterMap
+from keras_pose.models.beliefs import STRIDE, checked, network, stage_name
+from keras_pose.models.network import PoseNetwork
 
 POOLING = {"released": 3, "paper": 2}  # side of a pool's window; its stride is 2
-STRIDE = 8
 _LOCAL = 32  # features of each stage's own 5 x 5 convolution
 
 
@@ -62,11 +56,7 @@ def CPM(
     not fit.
     """
     arguments = dict(locals())
-    skeleton, input_size = skeletons.get(skeleton), sides(input_size)
-    arguments |= {
-        "skeleton": skeleton.to_dict(), "input_size": list(input_size), "kernels": list(kernels),
-    }  # fmt: skip
-    _check(arguments)
+    skeleton, input_size = _checked(arguments)
     build = _Layers(arguments, skeleton.count + 1)
 
     image = keras.Input((*input_size, 3), name="image")
@@ -77,26 +67,7 @@ def CPM(
         center = CenterMap(center_sigma, STRIDE, name="center")(features)
         for number in range(2, stages + 1):
             beliefs.append(build.later(features, beliefs[-1], center, stage_name(number)))
-    # next to what the stages read of each other, so that inference can leave the others out
-    outputs = {
-        stage_name(n): layers.Identity(dtype="float32", name=stage_name(n))(maps)
-        for n, maps in enumerate(beliefs, 1)
-    }
-    codec = GaussianHeatmap(input_size, [side // STRIDE for side in input_size], sigma)
-    last = FirstChannels(skeleton.count, dtype="float32", name=codec.head)
-    outputs[codec.head] = last(beliefs[-1])
-    made = PoseNetwork(
-        image,
-        outputs,
-        skeleton=skeleton,
-        codec=codec,
-        builder="CPM",
-        arguments={**arguments, "weights": None},
-        criterion=functools.partial(Beliefs, codec, stages, supervised, others),
-    )
-    if weights is not None:
-        start(made, None, weights)
-    return made
+    return network("CPM", image, beliefs, skeleton, arguments)
 
 
 class _Layers:
@@ -145,29 +116,14 @@ class _Layers:
         )(x)  # fmt: skip
 
 
-def _check(arguments):
-    """Refuses what cannot be built."""
-    check({"frozen_norm": False, **arguments})
-    for name, known in (("pooling", tuple(POOLING)), ("supervised", SUPERVISED)):
-        if arguments[name] not in known:
-            raise PoseError(f"{name} among {known}", repr(arguments[name]), "Choose one of them.")
-    for name, least in (("stages", 1), ("channels", 1), ("wide", 1), ("others", 0)):
-        if type(arguments[name]) is not int or arguments[name] < least:
-            raise PoseError(
-                f"{name} as a whole number from {least}", repr(arguments[name]), "Change it."
-            )
-    kernels = arguments["kernels"]
-    if not kernels or any(type(k) is not int or k < 1 or k % 2 == 0 for k in kernels):
-        raise PoseError("kernels of odd sides", repr(kernels), "Write (11, 11, 11).")
-    for name in ("center_sigma", "deviation"):
-        if not arguments[name] > 0:
-            raise PoseError(f"a positive {name}", repr(arguments[name]), "Leave it out.")
+def _checked(arguments):
+    """Refuses what cannot be built. Returns the skeleton and the input size."""
+    if arguments["pooling"] not in POOLING:
+        raise PoseError(
+            f"pooling among {tuple(POOLING)}", repr(arguments["pooling"]), "Choose one of them."
+        )
+    if not arguments["deviation"] > 0:
+        raise PoseError("a positive deviation", repr(arguments["deviation"]), "Leave it out.")
     if not 0 <= arguments["dropout"] < 1:
         raise PoseError("dropout from 0 to below 1", repr(arguments["dropout"]), "Change it.")
-    size = arguments["input_size"]
-    if any(side % STRIDE for side in size) or min(size) < 3 * STRIDE:
-        raise PoseError(
-            f"an input whose sides are multiples of {STRIDE}, {3 * STRIDE} at least",
-            f"input_size={tuple(size)}",
-            "Take the next larger multiple.",
-        )
+    return checked(arguments, channels=1, wide=1)

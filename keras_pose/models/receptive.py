@@ -6,6 +6,7 @@ from keras_pose.errors import PoseError
 
 _KERNELS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 _POOLS = (layers.MaxPooling2D, layers.AveragePooling2D)
+_TAPS = {"nearest": 1, "bilinear": 2}  # values along an axis that an enlarged one is made of
 _WHOLE = (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D, layers.Flatten)
 
 
@@ -36,8 +37,8 @@ def _through(layer, field, step):
         return field + max(sides) * step, step * max(layer.strides)
     if isinstance(layer, _POOLS):
         return field + (max(layer.pool_size) - 1) * step, step * max(layer.strides)
-    if isinstance(layer, layers.UpSampling2D) and layer.interpolation == "nearest":
-        return field, step // max(layer.size)
+    if isinstance(layer, layers.UpSampling2D) and layer.interpolation in _TAPS:
+        return field + (_TAPS[layer.interpolation] - 1) * step, step // max(layer.size)
     if isinstance(layer, (*_WHOLE, layers.UpSampling2D)) or hasattr(layer, "_nodes_by_depth"):
         raise PoseError(
             "layers that see a square of their input",

@@ -30,7 +30,7 @@ from keras import layers
 from keras_pose import backbones, skeletons
 from keras_pose.codecs import GaussianHeatmap, SoftmaxHeatmap
 from keras_pose.errors import PoseError
-from keras_pose.layers import LinkedConv2D, upsample
+from keras_pose.layers import LinkedConv2D, lean
 from keras_pose.models.network import PoseNetwork, sides
 from keras_pose.models.start import check, start
 
@@ -46,7 +46,6 @@ BEHIND = {
 }
 CODECS = {"softmax": SoftmaxHeatmap, "mse": GaussianHeatmap}
 _LAMBDA = 0.3  # start of the residual weight: small, but every update has a gradient at once
-_MOMENTUM = 0.97  # a training of a few hundred steps must leave usable moving statistics
 
 
 def RePoseLite(
@@ -96,19 +95,19 @@ def RePoseLite(
 
     image = keras.Input((*input_size, 3), name="image")
     if backbone is None:
-        skips = _trunk(image, widths)
+        skips = lean.trunk(image, *(widths[k] for k in ("stem", "channels", "blocks")))
     else:
         levels = backbones.build(backbone, image, alpha=alpha, frozen_norm=frozen_norm)
         skips = [
-            _convolution(levels[s], c, name=f"stride{s}_lateral")
+            lean.convolution(levels[s], c, name=f"stride{s}_lateral")
             for s, c in zip(backbones.STRIDES, channels, strict=False)
         ]
     x = skips[-1]
     for i in range(len(channels) - 2, 0, -1):
-        x = _joined(x, skips[i], name=f"stride{4 * 2**i}_context")
+        x = lean.joined(x, skips[i], name=f"stride{4 * 2**i}_context")
 
     waves = update_waves(skeleton, ordering)
-    sets = [_convolution(x, len(w) * width, name=f"keypoints{i}") for i, w in enumerate(waves)]
+    sets = [lean.convolution(x, len(w) * width, name=f"keypoints{i}") for i, w in enumerate(waves)]
     own = _links([k for wave in waves for k in wave], range(skeleton.count), width, 1)
     head = functools.partial(LinkedConv2D, own, dtype="float32")  # each map from its own features
     outputs = {"pre": head(name="pre_heatmaps")(_join(sets, "pre"))}
@@ -118,8 +117,9 @@ def RePoseLite(
     features = _join(sets, "post")
     outputs["post"] = head(name="post_heatmaps")(features)
 
-    x = _add(x, _convolution(features, channels[1], active=False, name="merge"), name="merge")
-    x = _residual(_joined(x, skips[0], name="refine"), kernel=3, name="refined")
+    merged = lean.convolution(features, channels[1], active=False, name="merge")
+    x = lean.add(x, merged, name="merge")
+    x = lean.residual(lean.joined(x, skips[0], name="refine"), kernel=3, name="refined")
     outputs["heatmaps"] = layers.Conv2D(skeleton.count, 1, dtype="float32", name="last_heatmaps")(x)
     made = PoseNetwork(
         image,
@@ -130,26 +130,11 @@ def RePoseLite(
         arguments={**arguments, "weights": None},
         # int8 costs a backbone's linear bottlenecks more than the trunk of RePoseLite; logits in
         # float give some of it back
-        floats=() if backbone is None else ("last_heatmaps",),
+        floats=(),
     )
     if weights is not None:
         start(made, backbone, weights)
     return made
-
-
-def _trunk(image, widths):
-    """The network's own: features at strides 4, 8, 16 and on, for as many as there are widths."""
-    x = layers.Rescaling(1 / 255, name="normalise")(image)  # no offset: folds into the stem
-    x = _convolution(x, widths["stem"], 3, 2, name="stem")
-    levels = []
-    for i, (channels, count) in enumerate(zip(widths["channels"], widths["blocks"], strict=True)):
-        name = f"stride{4 * 2**i}"
-        down = _convolution if i == 0 else _separable  # few channels: the plain one is as cheap
-        x = down(x, channels, 3 if i == 0 else 5, 2, name=f"{name}_down")
-        for j in range(1, count + 1):
-            x = _residual(x, name=f"{name}_{j}")
-        levels.append(x)
-    return levels
 
 
 def update_waves(skeleton, ordering="hips-out") -> list[list[int]]:
@@ -174,11 +159,11 @@ def _update(sets, i, waves, skeleton, width, name):
     joined = _join([sets[j] for j in near], name)
     links = _links(sources, waves[i], width, width, skeleton)
     x = LinkedConv2D(links, use_bias=False, name=f"{name}_read")(joined)
-    x = _normalised(x, name=f"{name}_read")
+    x = lean.normalised(x, name=f"{name}_read")
     x = layers.DepthwiseConv2D(5, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
     links = _links(waves[i], waves[i], width, width)
     x = LinkedConv2D(links, use_bias=False, name=f"{name}_mix")(x)
-    x = _normalised(x, active=False, scale=_LAMBDA, name=f"{name}_mix")
+    x = lean.normalised(x, active=False, scale=_LAMBDA, name=f"{name}_mix")
     return layers.Add(name=f"{name}_add")([sets[i], x])
 
 
@@ -191,44 +176,6 @@ def _links(sources, targets, fan_in, fan_out, skeleton=None):
 
     table = np.array([[bool(linked(s, t)) for t in targets] for s in sources], "float32")
     return np.kron(table, np.ones((fan_in, fan_out), "float32"))
-
-
-def _convolution(x, filters, kernel=1, stride=1, active=True, *, name):
-    x = layers.Conv2D(
-        filters, kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_conv"
-    )(x)
-    return _normalised(x, active, name=name)
-
-
-def _separable(x, filters, kernel, stride=1, active=True, *, name):
-    """Nothing between its halves: a normalisation there would cost more than either in training."""
-    x = layers.DepthwiseConv2D(
-        kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise"
-    )(x)
-    return _convolution(x, filters, active=active, name=name)
-
-
-def _residual(x, kernel=5, *, name):
-    return _add(x, _separable(x, x.shape[-1], kernel, active=False, name=name), name=name)
-
-
-def _joined(coarse, fine, *, name):
-    """Adds features of half the resolution."""
-    x = _convolution(coarse, fine.shape[-1], active=False, name=name)
-    return _add(fine, upsample(x, name=f"{name}_upsample"), name=name)
-
-
-def _normalised(x, active=True, scale=1.0, *, name):
-    x = layers.BatchNormalization(
-        momentum=_MOMENTUM,
-        gamma_initializer=keras.initializers.Constant(scale),
-        name=f"{name}_norm",
-    )(x)
-    return layers.ReLU(6.0, name=f"{name}_relu")(x) if active else x
-
-
-def _add(x, y, *, name):
-    return layers.ReLU(6.0, name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, y]))
 
 
 def _join(tensors, name):
