@@ -130,7 +130,7 @@ def RePoseLite(
         arguments={**arguments, "weights": None},
         # int8 costs a backbone's linear bottlenecks more than the trunk of RePoseLite; logits in
         # float give some of it back
-        floats=(),
+        floats=() if backbone is None else ("last_heatmaps",),
     )
     if weights is not None:
         start(made, backbone, weights)
