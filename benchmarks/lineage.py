@@ -124,15 +124,15 @@ def origin(start, runs) -> str:
 def _parents(start, runs):
     """(minutes, what it began with) of each training behind a start, the latest first; a preset
     answers for all before it."""
-    from keras_pose.models.start import BACKBONE_OF
+    from keras_pose.models.start import split
 
     seen = set()
     while True:
-        source = start.removeprefix(BACKBONE_OF)
+        kind, source = split(start)
         name, _, file = source.rpartition("/")
         parent, preset = Path(runs) / name, card.ZOO / (name or file)
         has_card = (preset / presets.CARD).is_file()
-        if source == start and not file.endswith(".keras") and not has_card:
+        if not kind and not file.endswith(".keras") and not has_card:
             return
         if parent in seen:
             raise PoseError(

@@ -196,3 +196,16 @@ def test_a_file_is_scored_at_several_scales(tmp_path):
     (tmp_path / "tiny.tflite").write_bytes(b"")
     with pytest.raises(PoseError, match="several scales"):
         evaluate.open_model(tmp_path / "tiny.tflite", scales=(1.0,))
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+@pytest.mark.parametrize("fine", [1, 3, CELL])
+@pytest.mark.parametrize("point", [(23.2, 30.9), (9.0, 50.0)])
+def test_a_finer_average_lies_where_the_maps_do(unbiased, fine, point):
+    codec = codecs.GaussianHeatmap(SIZE, CODEC.map_size, 6.0, unbiased=unbiased)
+    place = geometry.normalise(np.array([[point]], np.float32), SIZE)
+    maps = codec.encode(place, np.ones((1, 1), np.float32))
+    predict = multiscale(lambda _: maps, codec, (1.0,), fine)
+    points, scores = predict(np.zeros((1, *SIZE, 3), np.uint8))
+    assert np.abs(points[0, 0] - point).max() < (0.02 if fine == 1 else 0.3)
+    assert scores[0, 0] > 0.9

@@ -13,7 +13,9 @@ from keras_pose.backbones import weights as backbone_weights
 from keras_pose.errors import PoseError
 from keras_pose.models.network import PoseNetwork, load
 
-BACKBONE_OF = "backbone:"  # before the path of a pose network's file
+# before the path of a pose network's file
+BACKBONE_OF = "backbone:"
+STAGES_OF = "stages:"
 # arguments that may differ from the file's: they change no weight's meaning
 _FREE = (
     "skeleton", "input_size", "frozen_norm", "weights", "noise_groups", "dropout", "score",
@@ -29,12 +31,17 @@ def start(network, backbone, weights):
     backbone alone (see `keras_pose.backbones.weights.load`); or the `.keras` file of a pose network
     that was built alike, for every weight. The input size, whether normalisation is frozen and what
     only training or the score knows may differ (_FREE). "backbone:FILE.keras" takes the backbone
-    alone out of any pose network around the same one. A preset's name stands for its .keras file.
+    alone out of any pose network around the same one; "stages:FILE.keras" the stages of a network
+    that has fewer and is otherwise built alike, further ones stay as they are. A preset's name
+    stands for its .keras file.
 
     Raises PoseError for what does not fit, before any weight has changed.
     """
     weights = _file(os.fspath(weights))
-    if weights.endswith(".keras") and _is_pose_network(weights):
+    kind, path = split(weights)
+    if kind == STAGES_OF:
+        _copy_stages(load(path), network, path)
+    elif weights.endswith(".keras") and _is_pose_network(weights):
         _copy(load(weights), network, backbone, weights)
     elif backbone is None:
         raise PoseError(
@@ -42,8 +49,7 @@ def start(network, backbone, weights):
             f"{weights} for a {network.builder} without a backbone",
             "Set network.backbone, or leave network.weights out.",
         )
-    elif weights.startswith(BACKBONE_OF):
-        path = weights.removeprefix(BACKBONE_OF)
+    elif kind == BACKBONE_OF:
         backbone_weights.copy(load(path), network, backbone, path)
     else:
         alpha = network.arguments.get("alpha", 1.0)
@@ -61,14 +67,19 @@ def check(arguments):
 
 def short(weights) -> str:
     """What weights to begin with are called in notes: a path's last two parts, or a name."""
-    weights = os.fspath(weights)
-    kind = BACKBONE_OF if weights.startswith(BACKBONE_OF) else ""
-    return kind + "/".join(Path(weights.removeprefix(kind)).parts[-2:])
+    kind, path = split(os.fspath(weights))
+    return kind + "/".join(Path(path).parts[-2:])
+
+
+def split(weights) -> tuple[str, str]:
+    """What is wanted of a file, BACKBONE_OF, STAGES_OF or "" for all, and its path."""
+    kind = next((k for k in (BACKBONE_OF, STAGES_OF) if weights.startswith(k)), "")
+    return kind, weights.removeprefix(kind)
 
 
 def _file(weights):
     """A path in place of a preset's name; everything else as it is."""
-    if weights == backbone_weights.IMAGENET or weights.startswith(BACKBONE_OF):
+    if weights == backbone_weights.IMAGENET or split(weights)[0]:
         return weights
     try:
         return os.fspath(presets.resolve(weights, presets.KERAS))
@@ -88,24 +99,7 @@ def _is_pose_network(path):
 
 
 def _copy(given, network, backbone, path):
-    theirs, own = given.skeleton, network.skeleton
-    if theirs.count != own.count:
-        raise PoseError(
-            f"weights for the {own.count} key points of {own.name}",
-            f"{path}, for the {theirs.count} of {theirs.name}",
-            "Start from a backbone's weights, or train with the skeleton of the file.",
-        )
-    changed = [
-        f"{key}={given.arguments.get(key)!r} in the file, {value!r} here"
-        for key, value in network.arguments.items()
-        if key not in _FREE and given.arguments.get(key) != value
-    ]
-    if given.builder == network.builder and changed:  # some change no shape but the meaning
-        raise PoseError(
-            f"weights of a {network.builder} of the same arguments",
-            f"{path} ({'; '.join(changed)})",
-            "Build it as the file was.",
-        )
+    _refuse_unlike(given, network, path, _FREE)
     for mine, other in itertools.zip_longest(network.weights, given.weights):
         if _told(mine) != _told(other):
             raise PoseError(
@@ -116,6 +110,51 @@ def _copy(given, network, backbone, path):
     if backbone is not None:
         backbone_weights.refuse_thawed(given, network, backbone, path)
     network.set_weights(given.get_weights())
+
+
+def _copy_stages(given, network, path):
+    """Fills the layers that a network with fewer stages has, by their names."""
+    if given.builder != network.builder:
+        raise PoseError(
+            f"a {network.builder} of fewer stages",
+            f"{path}, a {given.builder}",
+            "Take the file of a network of the same kind.",
+        )
+    _refuse_unlike(given, network, path, (*_FREE, "stages"))
+    own = {layer.name: layer for layer in network.layers}
+    filled = [(layer, own.get(layer.name)) for layer in given.layers if layer.weights]
+    for layer, mine in filled:
+        shapes = [[tuple(w.shape) for w in one.weights] if one else None for one in (layer, mine)]
+        if shapes[0] != shapes[1]:
+            raise PoseError(
+                f"a {network.builder} with stages={network.arguments.get('stages')} at most",
+                f"stages={given.arguments.get('stages')} in {path}, with {layer.name}",
+                "Take the file of a network with fewer stages.",
+            )
+    for layer, mine in filled:
+        mine.set_weights(layer.get_weights())
+
+
+def _refuse_unlike(given, network, path, free):
+    """Raises PoseError for another number of key points, or arguments that are not `free`."""
+    theirs, own = given.skeleton, network.skeleton
+    if theirs.count != own.count:
+        raise PoseError(
+            f"weights for the {own.count} key points of {own.name}",
+            f"{path}, for the {theirs.count} of {theirs.name}",
+            "Start from a backbone's weights, or train with the skeleton of the file.",
+        )
+    changed = [
+        f"{key}={given.arguments.get(key)!r} in the file, {value!r} here"
+        for key, value in network.arguments.items()
+        if key not in free and given.arguments.get(key) != value
+    ]
+    if given.builder == network.builder and changed:  # some change no shape but the meaning
+        raise PoseError(
+            f"weights of a {network.builder} of the same arguments",
+            f"{path} ({'; '.join(changed)})",
+            "Build it as the file was.",
+        )
 
 
 def _told(weight):

@@ -22,24 +22,25 @@ from keras_pose.training.scales import frame, multiscale
 def of_network(network, output=None, scales=(), decoder=""):
     """The predictor of a PoseNetwork (.keras), compiled once for all its batches.
 
-    output: an intermediate prediction to look at instead of the one that inference reads. scales:
-    of the multi-scale test (training.scales), whose patches are those of its `frame`. decoder: how
+    output: an intermediate prediction to look at instead of the one that inference reads; what it
+    has behind the key points' maps, as CPM's stages the background's, is left out. scales: of the
+    multi-scale test (training.scales), whose patches are those of its `frame`. decoder: how
     to read the maps (codecs.decoding), "" for the network's own way. Raises PoseError for an output
     that the codec cannot decode, as maps of another size, and for scales or a decoder with a
     network that has no maps.
     """
     codec = network.codec.with_decoder(decoder) if decoder else network.codec
     model = network.inference(output)
-    shape = codec.head_shape(network.skeleton.count)
-    if model.output.shape[1:] != shape:
+    shape, given = codec.head_shape(network.skeleton.count), model.output.shape[1:]
+    if given[:-1] != shape[:-1] or given[-1] < shape[-1]:
         raise PoseError(
             f"an output of shape {shape}, which the codec decodes",
-            f"{output!r} of shape {model.output.shape[1:]}",
+            f"{output!r} of shape {given}",
             f"Look at {network.prediction!r}.",
         )
 
     def heads(patches):
-        return np.asarray(model.predict_on_batch(patches.astype(np.float32)))
+        return np.asarray(model.predict_on_batch(patches.astype(np.float32)))[..., : shape[-1]]
 
     def predict(patches):
         keypoints, scores = codec.decode(heads(patches))

@@ -105,7 +105,9 @@ class Recipe:
     weights that are evaluated and exported, updated every `ema_every` steps; save_every: steps
     between states for --resume; samples, validate: how many training and validation persons are
     used, 0 for all; reach: share of the crop beyond its border up to which annotated key points
-    count, for networks that predict coordinates; workers: threads that prepare batches;
+    count, for networks that predict coordinates; frozen: names of layers whose weights are not
+    trained; a name stands for all that begin with it and "_" too, as stage1 for stage1_conv1;
+    workers: threads that prepare batches;
     deterministic: ask TensorFlow for bit-equal runs, at some cost in speed.
     """
 
@@ -125,6 +127,7 @@ class Recipe:
     validate: int = 0
     crop_margin: float = 1.25
     reach: float = 0.0
+    frozen: tuple = ()
     workers: int = 2
     deterministic: bool = False
     name: str = ""
@@ -158,8 +161,9 @@ class Recipe:
         """The recipe's network for a skeleton, under the current dtype policy.
 
         start: with the weights that the recipe begins with, which are read from their file.
-        Raises PoseError for what the builder refuses, for a `reach` beyond heatmaps, and for
-        frozen normalisation of a backbone that begins with random weights.
+        Raises PoseError for what the builder refuses, for a `reach` beyond heatmaps, for frozen
+        normalisation of a backbone that begins with random weights, and for a name in `frozen` that
+        no layer has.
         """
         arguments = self.network
         if not start and "weights" in arguments:
@@ -179,7 +183,21 @@ class Recipe:
                 "Write --set network.weights=FILE, or --set network.frozen_norm=false to train it "
                 "from random weights.",
             )
+        self._freeze(network)
         return network
+
+    def _freeze(self, network):
+        for name in self.frozen:
+            layers = [m for m in network.layers if f"{m.name}_".startswith(f"{name}_")]
+            if not any(layer.weights for layer in layers):
+                known = sorted({m.name.split("_")[0] for m in network.layers if m.weights})
+                raise PoseError(
+                    f"names of layers with weights in frozen, as {', '.join(known)}",
+                    repr(name),
+                    _nearest(str(name), known),
+                )
+            for layer in layers:
+                layer.trainable = False
 
     def smoke(self) -> "Recipe":
         """The same code path in two minutes: few samples, two epochs, small batches."""

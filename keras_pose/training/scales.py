@@ -75,8 +75,7 @@ def multiscale(look, codec, scales=SEVEN, fine=1):
     size, _ = frame(codec.input_size, 1.0, scales)
     h, w = codec.map_size
     finer = dataclasses.replace(codec, map_size=(fine * h, fine * w))
-    outer = getattr(codec, "unbiased", False)
-    ways = [[_resampling(n, s, fine, outer) for n in codec.map_size] for s in scales]
+    ways = [[_resampling(n, s, fine, codec.unbiased) for n in codec.map_size] for s in scales]
     middle = (np.array(size) - codec.input_size)[::-1] / 2
 
     def predict(pictures):

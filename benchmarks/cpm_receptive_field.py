@@ -1,0 +1,82 @@
+"""Accuracy against the receptive field of the last stage on the picture (CPM's figure 4).
+
+    python benchmarks/cpm_receptive_field.py [--by kernels|depth|scale] [--data DIR] [--smoke]
+
+The paper varies the architecture "without significantly changing the number of parameters" and does
+not say how. Here it is the side of the later stages' convolutions (`kernels`), their number
+(`depth`), or the size of the crop that the same network looks at (`scale`); the table has the
+parameters. One training per point. Writes cpm_receptive_field_BY.csv and .png.
+"""
+
+import cpm_runs
+import table
+
+from keras_pose.errors import command_line
+
+# what is varied: arguments of the network
+WAYS = {
+    "kernels": [{"kernels": (side,) * 3} for side in (1, 3, 5, 7, 9, 11)],
+    "depth": [{"kernels": (5,) * count} for count in (1, 2, 3, 4, 5, 6)],
+    "scale": [{"input_size": (side, side)} for side in (64, 80, 96, 128, 160)],
+}
+STAGES = 2  # so that what is varied is all that sees far
+
+
+def measure(recipe, skeleton):
+    """What a recipe's network sees and costs."""
+    from keras_pose.models.counting import count
+    from keras_pose.models.receptive import receptive_fields
+
+    network = recipe.build(skeleton, start=False)
+    field, counts = receptive_fields(network)[network.prediction], count(network)
+    return {
+        "receptive_field": field,
+        "input_side": max(network.input_size),
+        "share_of_input": round(field / max(network.input_size), 3),
+        "parameters": counts.parameters,
+        "gmac": round(counts.multiply_adds / 1e9, 4),
+    }
+
+
+def picture(rows, by, path):
+    figure, ((plot,),) = cpm_runs.plots()
+    key = "share_of_input" if by == "scale" else "receptive_field"
+    for name in ("pck@0.2", "pck@0.1"):
+        plot.plot([row[key] for row in rows], [row[name] for row in rows], ".-", label=name)
+    unit = ", of the crop's side" if by == "scale" else ", input pixels"
+    plot.set(xlabel=f"receptive field of the last stage{unit}", ylabel="PCK, %")
+    plot.legend()
+    plot.grid(alpha=0.3)
+    cpm_runs.draw(figure, path)
+
+
+@command_line
+def main(arguments=None):
+    parser = cpm_runs.parser(__doc__.splitlines()[0], "runs/cpm_receptive_field")
+    parser.add_argument("--by", choices=sorted(WAYS), default="kernels", help="what is varied")
+    given = parser.parse_args(arguments)
+    recipe, data, out, results = cpm_runs.opened(given)
+    from keras_pose.data.open import open_reader
+
+    skeleton = open_reader(data, "val").skeleton
+    ways = WAYS[given.by][:2] if given.smoke else WAYS[given.by]
+    rows = []
+    for way in ways:
+        varied = cpm_runs.changed(recipe, {"stages": STAGES, **way})
+        ((name, value),) = way.items()
+        best = cpm_runs.trained(varied, data, out / f"{name}_{'x'.join(map(str, value))}")
+        rows.append(
+            {
+                "by": given.by, "setting": f"{name}={value}", "recipe": recipe.name,
+                "epochs": recipe.epochs, **measure(varied, skeleton),
+                **cpm_runs.scored(best, data, varied),
+            }
+        )  # fmt: skip
+        print(f"{rows[-1]['receptive_field']} pixels: {rows[-1]['pck@0.2']} PCK@0.2")
+    stem = f"cpm_receptive_field_{given.by}"
+    table.write_with_command(results / f"{stem}.csv", rows, __file__)
+    picture(rows, given.by, results / f"{stem}.png")
+
+
+if __name__ == "__main__":
+    main()
