@@ -12,20 +12,17 @@ network whose 33.1 M its table 1e confirms. About a minute.
 """
 
 import os
-import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import table
-from published import Counter, Row, cell, percent
+from published import Counter, Row, compared, report
 
 from keras_pose.errors import command_line
 from keras_pose.models import Poseur
 from keras_pose.models.counting import count
 
 RESULTS = Path(__file__).parent / "results" / "poseur_counts.csv"
-TOLERANCE = 0.01
 FLOWS = "with both flows"
 _MOBILE = {"backbone": "mobilenet_v2"}
 
@@ -76,43 +73,13 @@ def numbers(network):
 def measure(row, counted):
     """A line of the CSV."""
     parameters, flows, work = counted(row.arguments)
-    parameters += flows if FLOWS in row.setting else 0
-    found = (parameters / 1e6, work / 1e9)
-    off = [percent(value, wanted) for value, wanted in zip(found, row.expected, strict=True)]
-    return {
-        "table": row.table,
-        "setting": row.setting,
-        "parameters_expected_M": row.expected[0],
-        "parameters_published_M": row.published[0],
-        "parameters": parameters,
-        "parameters_difference_%": off[0],
-        "parameters_against_published_%": percent(found[0], row.published[0]),
-        "gmac_expected": row.expected[1],
-        "gmac_published": row.published[1],
-        "gmac": round(found[1], 4),
-        "gmac_difference_%": off[1],
-        "gmac_against_published_%": percent(found[1], row.published[1]),
-        "within_1_%": "yes" if all(o is None or abs(o) <= 100 * TOLERANCE for o in off) else "NO",
-    }
+    return compared(row, parameters + (flows if FLOWS in row.setting else 0), work)
 
 
 @command_line
 def main():
-    counted, lines = Counter(Poseur, measure=numbers), []
-    head = " expected publ. counted diff.% "
-    print(f"{'table setting':48}{head + '(millions)':>44}{head + '(GMAC)':>40}")
-    for row in rows():
-        line = measure(row, counted)
-        lines.append(line)
-        print(
-            f"{row.table:8}{row.setting:40}"
-            f"{cell(row.expected[0]):>8} {cell(row.published[0]):>6} "
-            f"{line['parameters'] / 1e6:>8.3f} {line['parameters_difference_%']:>+6.2f}     "
-            f"{cell(row.expected[1]):>8} {cell(row.published[1]):>6} {line['gmac']:>8.3f} "
-            f"{cell(line['gmac_difference_%'], '+.2f'):>6}   {line['within_1_%']}"
-        )
-    table.write_with_command(RESULTS, lines, __file__)
-    sys.exit(0 if all(line["within_1_%"] == "yes" for line in lines) else 1)
+    counted = Counter(Poseur, measure=numbers)
+    report((measure(row, counted) for row in rows()), RESULTS, __file__)
 
 
 if __name__ == "__main__":

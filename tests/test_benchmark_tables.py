@@ -49,3 +49,21 @@ def test_poseurs_committed_counts_are_as_expected():
     assert len(lines) > 10 and {line["within_1_%"] for line in lines} == {"yes"}
     base = next(line for line in lines if line["setting"] == "layers 3")
     assert base["parameters"] == "28898326"
+
+
+def test_the_heatmap_networks_committed_counts_are_as_expected():
+    with open(ROOT / "benchmarks" / "results" / "heatmap_counts.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert {line["within_1_%"] for line in lines} == {"yes"}
+    found = {f"{line['table']} {line['setting']}": int(line["parameters"]) for line in lines}
+    assert found["SB ResNet-50"] == 33_999_697 and found["HRNet W32"] == 28_536_113
+    assert len([name for name in found if name.startswith("CPM")]) == 5
+
+
+def test_a_count_is_compared_with_what_was_expected_and_published():
+    row = published.Row("1", "all", {}, (2.0, None), (2.02, 4.0))
+    line = published.compared(row, 2_000_000, 4.05e9)
+    assert (line["parameters_difference_%"], line["parameters_against_published_%"]) == (-0.99, 0.0)
+    assert (line["gmac_difference_%"], line["gmac_against_published_%"]) == (1.25, None)
+    assert line["within_1_%"] == "NO"
+    assert published.compared(row, 2_000_000, 4.03e9)["within_1_%"] == "yes"

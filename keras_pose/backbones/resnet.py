@@ -38,28 +38,22 @@ def build(name, image, stride_in="3x3", frozen_norm=False) -> dict:
             repr(stride_in),
             'Take "3x3" for the published network, "1x1" for Keras\' ImageNet weights.',
         )
-    step = functools.partial(_step, frozen=frozen_norm)
-    layer, mean, deviation = _PICTURES[stride_in]
-    x = layers.Rescaling(
-        [1 / d for d in deviation],
-        offset=[-m / d for m, d in zip(mean, deviation, strict=True)],
-        name=layer,
-    )(image)
-    x = step(x, 64, 7, 2, name="conv1")
+    convolution = functools.partial(step, frozen=frozen_norm)
+    x = convolution(normalised(image, stride_in), 64, 7, 2, name="conv1")
     x = layers.ZeroPadding2D(1, name="pool1_pad")(x)  # behind a ReLU, where zero is the least
     x = layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
     levels = {}
     for stage, blocks in enumerate(BLOCKS[name], start=2):
         for block in range(1, blocks + 1):
             stride = 2 if stage > 2 and block == 1 else 1
-            x = _bottleneck(
+            x = bottleneck(
                 x,
                 2 ** (4 + stage),
                 stride,
                 stride_in,
                 block == 1,
-                step,
-                f"conv{stage}_block{block}",
+                frozen_norm,
+                name=f"conv{stage}_block{block}",
             )
         levels[2**stage] = x
     return levels
@@ -82,8 +76,18 @@ def dialect(network) -> str | None:
     return found[0] if found else None
 
 
-def _step(x, filters, kernel=1, stride=1, active=True, *, frozen, name):
-    """Convolution, normalisation and ReLU."""
+def normalised(image, stride_in="3x3"):
+    """Pictures (B, H, W, 3) RGB 0..255 as a dialect wants them."""
+    layer, mean, deviation = _PICTURES[stride_in]
+    return layers.Rescaling(
+        [1 / d for d in deviation],
+        offset=[-m / d for m, d in zip(mean, deviation, strict=True)],
+        name=layer,
+    )(image)
+
+
+def step(x, filters, kernel=1, stride=1, active=True, *, frozen, name):
+    """Convolution, normalisation and, unless `active` is False, ReLU."""
     if kernel > 1 and stride > 1:  # "same" would pad only after the picture
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
     x = layers.Conv2D(
@@ -99,12 +103,18 @@ def _step(x, filters, kernel=1, stride=1, active=True, *, frozen, name):
     return layers.ReLU(name=f"{name}_relu")(x) if active else x
 
 
-def _bottleneck(x, filters, stride, stride_in, project, step, name):
+def bottleneck(x, filters, stride, stride_in, project, frozen, *, name):
     """1x1, 3x3, 1x1 to four times the filters, added to the input (projected in a first block)."""
+    convolution = functools.partial(step, frozen=frozen)
     start = x
     if project:
-        start = step(x, 4 * filters, 1, stride, active=False, name=f"{name}_0")
-    x = step(x, filters, 1, stride if stride_in == "1x1" else 1, name=f"{name}_1")
-    x = step(x, filters, 3, stride if stride_in == "3x3" else 1, name=f"{name}_2")
-    x = step(x, 4 * filters, active=False, name=f"{name}_3")
-    return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([start, x]))
+        start = convolution(x, 4 * filters, 1, stride, active=False, name=f"{name}_0")
+    x = convolution(x, filters, 1, stride if stride_in == "1x1" else 1, name=f"{name}_1")
+    x = convolution(x, filters, 3, stride if stride_in == "3x3" else 1, name=f"{name}_2")
+    x = convolution(x, 4 * filters, active=False, name=f"{name}_3")
+    return added(start, x, name=name)
+
+
+def added(x, y, *, name):
+    """The end of a residual block: its input and what it has made of it."""
+    return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, y]))

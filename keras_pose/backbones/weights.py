@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_pose.backbones import check, mobilenet_v2, movenet, resnet
+from keras_pose.backbones import check, hrnet, mobilenet_v2, movenet, resnet
 from keras_pose.errors import PoseError
 
 IMAGENET = "imagenet"
@@ -60,7 +60,9 @@ def load(network, name, weights, alpha=1.0):
         raise PoseError(
             f"a trunk (.npz) for {name}, which keras.applications does not have",
             weights,
-            "python train/movenet.py FILE.tflite OUT.npz makes one of a published MoveNet.",
+            "python train/movenet.py FILE.tflite OUT.npz makes one of a published MoveNet."
+            if name.startswith(movenet.NAME)
+            else "Take a .keras of a network around it, or fold one of another framework.",
         )
     else:
         _refuse_other_dialect(network, name, weights)
@@ -153,7 +155,8 @@ def calibrate_norms(network, name, images, batch_size=8):
 
 
 def _all_pairs(name):
-    rooms = {mobilenet_v2.NAME: mobilenet_v2, movenet.NAME: movenet, movenet.SHORT: movenet}
+    rooms = {mobilenet_v2.NAME: mobilenet_v2} | dict.fromkeys(movenet.ENDS, movenet)
+    rooms |= dict.fromkeys(hrnet.WIDTHS, hrnet)
     return rooms.get(name, resnet).pairs(name)
 
 

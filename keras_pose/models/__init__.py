@@ -2,12 +2,15 @@
 
 from keras_pose.models.cpm import CPM
 from keras_pose.models.cpm_mobile import CPMMobile
+from keras_pose.models.hrnet import HRNet
 from keras_pose.models.network import PoseNetwork, load
 from keras_pose.models.poseur import Poseur
 from keras_pose.models.poseur_mobile import PoseurMobile
 from keras_pose.models.repose import RePose
 from keras_pose.models.repose_lite import RePoseLite
+from keras_pose.models.simple_baseline import SimpleBaseline
 
 __all__ = [
-    "CPM", "CPMMobile", "PoseNetwork", "Poseur", "PoseurMobile", "RePose", "RePoseLite", "load",
+    "CPM", "CPMMobile", "HRNet", "PoseNetwork", "Poseur", "PoseurMobile", "RePose", "RePoseLite",
+    "SimpleBaseline", "load",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ STAGES_OF = "stages:"
 # arguments that may differ from the file's: they change no weight's meaning
 _FREE = (
     "skeleton", "input_size", "frozen_norm", "weights", "noise_groups", "dropout", "score",
-    "residual", "map_weight", "supervised", "others",
+    "residual", "map_weight", "supervised", "others", "decoder",
 )  # fmt: skip
 
 
