@@ -3,7 +3,7 @@
 Nothing here remembers a position: batch `step` of `epoch` is the same whenever, wherever and by
 however many threads it is asked for, so training resumes in the middle of an epoch.
 
-Symbols: B batch, K key points, P the patch's side, H x W the network's input.
+Symbols: B batch, K key points, M other persons, P the patch's side, H x W the network's input.
 """
 
 import math
@@ -32,7 +32,7 @@ class Loader:
     shard: (index, count), this process's share of each epoch. crop_margin: the person's extent is
     grown by it. patch: side P, by default what the largest rotation needs. reach: annotated key
     points count up to this share of the input beyond its border; 0 where predictions cannot leave
-    the input, as those of maps.
+    the input, as those of maps. others: M, up to how many other persons a batch tells of.
 
     Raises PoseError when there are fewer samples than one batch holds, or for a negative reach.
     """
@@ -49,11 +49,13 @@ class Loader:
         crop_margin: float = 1.25,
         patch: int | None = None,
         reach: float = 0.0,
+        others: int = 0,
     ):
         self.reader = reader
         self.input_size = tuple(int(v) for v in input_size)
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
         self.shuffle, self.shard, self.crop_margin, self.reach = shuffle, shard, crop_margin, reach
+        self.others = others
         degrees = augment.rotate if augment else 0.0
         self.patch_size = patch or patches.patch_side(self.input_size, degrees)
         self._mirror = np.array(reader.skeleton.mirror)
@@ -112,7 +114,8 @@ class Loader:
         `color` float32 (B, 2, 3), gain and offset per channel on 0..255.
         y: `keypoints` float32 (B, K, 2), normalised in the INPUT; `visible` float32 (B, K),
         annotated and inside the input or within `reach` of it; `person` float32 (B,), 0 for a crop
-        without anyone.
+        without anyone. With others also `others` (B, M, K, 2) and `others_visible` (B, M, K), the
+        same of the other persons in the crop, those first of whom most is seen.
         """
         if not 0 <= step < self.steps:
             raise PoseError(f"a step in 0..{self.steps - 1}", str(step), "Start the next epoch.")
@@ -128,6 +131,9 @@ class Loader:
             "visible": np.zeros((count, joints), np.float32),
             "person": np.empty(count, np.float32),
         }
+        if self.others:
+            y["others"] = np.zeros((count, self.others, joints, 2), np.float32)
+            y["others_visible"] = np.zeros((count, self.others, joints), np.float32)
         for row, index in enumerate(chosen):
             self._fill(x, y, row, int(index), epoch)
         return x, y
@@ -146,7 +152,16 @@ class Loader:
         y["person"][row] = view.person
         if view.person:
             to_input = geometry.compose(back, geometry.box_to_size(box, size))
-            y["keypoints"][row], y["visible"][row] = self._points(sample, drawn, to_input)
+            points = sample.keypoints, sample.visible
+            y["keypoints"][row], y["visible"][row] = self._points(*points, drawn, to_input)
+            if self.others and len(sample.others):
+                self._fill_others(y, row, sample.others, drawn, to_input)
+
+    def _fill_others(self, y, row, others, drawn, to_input):
+        points, visible = self._points(others[..., :2], others[..., 2] > 0, drawn, to_input)
+        most = np.argsort(-visible.sum(axis=1), kind="stable")[: self.others]
+        y["others"][row, : len(most)] = points[most]
+        y["others_visible"][row, : len(most)] = visible[most]
 
     def _readable(self, index, drawn):
         """A sample, what is seen of it, its picture and how many times smaller that was read.
@@ -196,12 +211,13 @@ class Loader:
             scale = max(scale, largest)
         return patches.reduction(scale)
 
-    def _points(self, sample, drawn, to_input):
-        """Key points normalised in the input, and which of them are annotated and within reach."""
-        points = geometry.normalise(geometry.apply(to_input, sample.keypoints), self.input_size)
+    def _points(self, keypoints, visible, drawn, to_input):
+        """Key points (..., K, 2) normalised in the input, and which of them (..., K) are annotated
+        and within reach."""
+        points = geometry.normalise(geometry.apply(to_input, keypoints), self.input_size)
         low, high = -self.reach, 1 + self.reach
-        visible = sample.visible & (points >= low).all(axis=1) & (points < high).all(axis=1)
-        points = np.where(visible[:, None], points, 0.0)
+        visible = visible & (points >= low).all(axis=-1) & (points < high).all(axis=-1)
+        points = np.where(visible[..., None], points, 0.0)
         if drawn.flip:
-            points, visible = points[self._mirror], visible[self._mirror]
+            points, visible = points[..., self._mirror, :], visible[..., self._mirror]
         return points, visible

@@ -5,8 +5,10 @@ skeleton, settings, which folder is which split), and for each folder `<folder>.
 person, in pixels of the person's patch) and `<folder>/000000.jpg`, `000001.jpg`, .. (the patches).
 The arrays of the .npz, N persons of K key points: `keypoints` (N, K, 2) float32, `visible` (N, K)
 bool, `boxes` (N, 4) float64, `names` (N,), `people` (M, 4) float64, the boxes of everybody known to
-be in a person's picture, `crowd` (N,), how many rows of `people` are each person's, and `heads`
-(N,) float64, head lengths, NaN where there is none (absent from older files).
+be in a person's picture, `crowd` (N,), how many rows of `people` are each person's, `heads`
+(N,) float64, head lengths, NaN where there is none. `others` (Q, K, 3) float32 are the key points
+of other persons in the picture, and `beside` (N,) how many of these rows are each person's. Older
+files lack what follows `crowd`.
 """
 
 import io
@@ -96,31 +98,34 @@ class PackReader(PictureReader):
         with np.load(io.BytesIO(self._archive.read(f"{folder}.npz")), allow_pickle=False) as stored:
             names = ("keypoints", "visible", "boxes", "names", "people", "crowd")
             arrays = {name: stored[name] for name in names}
-            unknown = np.full(len(arrays["names"]), np.nan)
-            arrays["heads"] = stored.get("heads", unknown)
-        count = len(arrays["names"])
+            count, joints = len(arrays["names"]), self.skeleton.count
+            arrays["heads"] = stored.get("heads", np.full(count, np.nan))
+            arrays["others"] = stored.get("others", np.zeros((0, joints, 3), np.float32))
+            arrays["beside"] = stored.get("beside", np.zeros(count, int))
         shapes = {
-            "keypoints": (count, self.skeleton.count, 2), "visible": (count, self.skeleton.count),
+            "keypoints": (count, joints, 2), "visible": (count, joints),
             "boxes": (count, 4), "crowd": (count,), "people": (int(arrays["crowd"].sum()), 4),
-            "heads": (count,),
+            "heads": (count,), "beside": (count,),
+            "others": (int(arrays["beside"].sum()), joints, 3),
         }  # fmt: skip
         for name, shape in shapes.items():
             if arrays[name].shape != shape:
                 raise ValueError(f"{name} of shape {arrays[name].shape} in place of {shape}")
         return arrays
 
-    def _fill(self, folder, keypoints, visible, boxes, names, people, crowd, heads):
+    def _fill(self, folder, keypoints, visible, boxes, names, people, crowd, heads, others, beside):
         there = set(self._archive.namelist())
-        first = np.concatenate([[0], np.cumsum(crowd)])
+        around = np.split(people, np.cumsum(crowd)[:-1])
+        others = np.split(others, np.cumsum(beside)[:-1])
         for i, name in enumerate(names.tolist()):
             patch = entry(folder, i)
             if patch not in there:
                 self.skips.add(self.path / patch, "person whose patch is gone, skipped")
                 continue
-            around = people[first[i] : first[i + 1]]
-            head = float(heads[i])
-            source = self.path / patch
-            self._add(keypoints[i], visible[i], name, source, boxes[i], around, head=head)
+            self._add(
+                keypoints[i], visible[i], name, self.path / patch, boxes[i], around[i],
+                head=float(heads[i]), others=others[i],
+            )  # fmt: skip
 
     def _refusal(self, error):
         return PoseError(

@@ -138,6 +138,7 @@ def patch_of(image, sample: Sample, size, margin):
         box=_moved(matrix, sample.box),
         people=_moved(matrix, sample.people),
         head=sample.head * float(matrix[0, 0]),
+        others=_seen_from(matrix, sample.others),
     )
     return patch, moved
 
@@ -146,6 +147,13 @@ def _moved(matrix, boxes):
     """Boxes (..., 4) under a map that only scales and shifts, in float64."""
     scale, shift = np.diag(matrix[:, :2]), matrix[:, 2]
     return np.concatenate([boxes[..., :2] * scale + shift, boxes[..., 2:] * scale], axis=-1)
+
+
+def _seen_from(matrix, others):
+    """Other persons (M, K, 3) under an affine map; what is not visible stays 0."""
+    points, visible = others[..., :2], others[..., 2:]
+    moved = np.where(visible > 0, geometry.apply(matrix, points), 0.0)
+    return np.concatenate([moved, visible], axis=-1).astype(np.float32)
 
 
 def _patches(reader, samples, size, margin):
@@ -180,6 +188,8 @@ def _write(archive, folder, patches, quality) -> int:
             people=np.concatenate([s.people for s in samples]),
             crowd=np.array([len(s.people) for s in samples]),
             heads=np.array([s.head for s in samples]),
+            others=np.concatenate([s.others.reshape(-1, len(s.keypoints), 3) for s in samples]),
+            beside=np.array([len(s.others) for s in samples]),
         )
         _store(archive, f"{folder}.npz", buffer.getvalue())
     return len(samples)

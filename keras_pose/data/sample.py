@@ -15,6 +15,7 @@ from keras_pose.errors import PoseError
 from keras_pose.runtime.crop import load_image
 
 NOBODY = np.zeros((0, 4))
+_ALONE = np.zeros((0, 0, 3), np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +25,9 @@ class Sample:
     keypoints: (K, 2) float32, pixels of the stored picture. visible: (K,) bool, annotated.
     box: (4,) float64, the person's extent (x, y, w, h). name: "file.jpg#3". source: the picture's
     path, or the number from which a figure is rendered. people: (M, 4) boxes of everybody known to
-    be in the picture, labelled or not; background crops keep away from them and from `box`. head: the
-    head's length in pixels that PCKh takes for its unit, NaN where the data set has none.
+    be in the picture, labelled or not; background crops keep away from them and from `box`.
+    head: the head's length in pixels that PCKh takes for its unit, NaN where the data has none.
+    others: (M, K, 3) float32, x, y and visible (0 or 1) of the picture's other labelled persons.
     picture, label: COCO's ids of the picture and the annotation, None in other data. area: of the
     person in pixels, the measure of OKS; NaN where unknown.
     """
@@ -37,13 +39,15 @@ class Sample:
     source: Path | int
     people: np.ndarray = dataclasses.field(default_factory=lambda: NOBODY)
     head: float = math.nan
+    others: np.ndarray = dataclasses.field(default_factory=lambda: _ALONE)
     picture: int | None = None
     label: int | None = None
     area: float = float("nan")
 
 
 class PictureReader:
-    """Samples whose pictures are files. Subclasses fill `samples`, then call `_refuse_empty`."""
+    """Samples whose pictures are files. Subclasses fill `samples`, then call `_refuse_empty`, which
+    also tells everybody of the others."""
 
     def __init__(self, skeleton):
         self.skeleton = skeleton
@@ -87,7 +91,25 @@ class PictureReader:
         box = extent if box is None else box
         self.samples.append(Sample(keypoints, visible, box, name, source, people, **more))
 
+    def _introduce(self):
+        """Fills `others` of persons whose picture shows several."""
+        pictures = {}
+        for i, sample in enumerate(self.samples):
+            pictures.setdefault(sample.source, []).append(i)
+        for places in pictures.values():
+            if len(places) == 1:
+                continue
+            people = [self.samples[i] for i in places]
+            known = [np.column_stack([p.keypoints, p.visible]).astype(np.float32) for p in people]
+            # round about: everybody's others lie in one piece, so a picture needs no more memory
+            # than twice its persons, however many there are
+            ring = np.stack(known * 2)
+            for row, i in enumerate(places):
+                others = ring[row + 1 : row + len(places)]
+                self.samples[i] = dataclasses.replace(self.samples[i], others=others)
+
     def _refuse_empty(self, where):
+        self._introduce()
         if not self.samples:
             raise PoseError(
                 "at least one person with a picture and a visible key point",

@@ -16,7 +16,9 @@ def epoch(loader: Loader, epoch: int, start: int = 0, workers: int = 2) -> tf.da
     side, joints = loader.patch_size, loader.reader.skeleton.count
     x = {"patch": (side, side, 3), "matrix": (2, 3), "color": (2, 3)}
     y = {"keypoints": (joints, 2), "visible": (joints,), "person": ()}
-    kinds = [tf.uint8] + [tf.float32] * 5
+    if loader.others:
+        y |= {"others": (loader.others, joints, 2), "others_visible": (loader.others, joints)}
+    kinds = [tf.uint8] + [tf.float32] * (len(x) - 1 + len(y))
 
     def read(step):
         inputs, targets = loader.batch(epoch, int(step))

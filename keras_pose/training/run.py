@@ -67,6 +67,7 @@ class Run:
             )
         self.commit = _commit()  # the code that runs, whatever is committed meanwhile
         self.task, self.replicas = self._build(start=not resume)
+        self.loader.others = getattr(self.task.criterion, "others", 0)
         self.network = self.task.network
         self.average = Average(self.network, recipe.ema, recipe.ema_every)
         self.averaged = self.network.rebuilt("float32")
