@@ -14,7 +14,7 @@ from keras_pose.errors import PoseError
 from keras_pose.export import convert, quantize
 from keras_pose.export import movenet as published
 from keras_pose.models import PoseurMobile, RePoseLite
-from keras_pose.models.shorten import shorten
+from keras_pose.models.slimming import slim
 
 LIGHTNING = "peers/movenet_lightning_fp16.tflite"
 SIZE = (64, 64)
@@ -62,7 +62,7 @@ def file(source, tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize(("name", "deepest"), [(movenet.NAME, 1280), (movenet.SHORT, 160)])
+@pytest.mark.parametrize(("name", "deepest"), [(movenet.NAME, 1280), (movenet.SLIM, 256)])
 def test_levels_and_pairs(name, deepest):
     network = _levels(name)
     shapes = {stride: tuple(x.shape[1:]) for stride, x in network.output.items()}
@@ -73,13 +73,11 @@ def test_levels_and_pairs(name, deepest):
         assert network.get_layer(norm).input is network.get_layer(conv).output
 
 
-@pytest.mark.parametrize(
-    ("name", "coarsest"), [(movenet.NAME, "Conv_1"), (movenet.SHORT, "block_15_project")]
-)
-def test_the_pyramid_carries_the_coarsest_level_to_the_finest(name, coarsest):
+@pytest.mark.parametrize("name", movenet.ENDS)
+def test_the_pyramid_carries_the_coarsest_level_to_the_finest(name):
     network = _levels(name)
     before = _run(network)
-    network.get_layer(coarsest).kernel.assign(0 * network.get_layer(coarsest).kernel)
+    network.get_layer("Conv_1").kernel.assign(0 * network.get_layer("Conv_1").kernel)
     after = _run(network)
     assert all(not np.allclose(before[s][..., :24], after[s][..., :24]) for s in (4, 8, 16))
 
@@ -111,8 +109,8 @@ def test_other_networks_begin_with_it(file, tmp_path):
     )  # fmt: skip
     for layer in ("Conv1", "fpn16_lateral", "fpn8"):  # Poseur reads no stride 4
         np.testing.assert_array_equal(poseur.get_layer(layer).kernel, long.get_layer(layer).kernel)
-    with pytest.raises(PoseError, match="short32"):
-        RePoseLite("s", **TINY, backbone=movenet.SHORT, frozen_norm=True, weights=path)
+    with pytest.raises(PoseError, match="block_14_expand"):
+        RePoseLite("s", **TINY, backbone=movenet.SLIM, frozen_norm=True, weights=path)
 
 
 def _crops(count=24):
@@ -121,60 +119,76 @@ def _crops(count=24):
     return np.kron(coarse, np.ones((1, 8, 8, 1))).astype("float32")
 
 
-def test_a_shortened_network_keeps_all_but_the_end_of_its_trunk(source):
-    short = shorten(source, _crops())
-    assert short.arguments == {**source.arguments, "backbone": movenet.SHORT}
-    assert short.count_params() < 0.65 * source.count_params()
-    for layer in short.layers:
-        if layer.weights and not layer.name.startswith("short32"):
+def _values(network, tensor):
+    values = keras.Model(network.inputs[0], tensor).predict(_crops(), verbose=0)
+    return values.reshape(-1, values.shape[-1])
+
+
+@pytest.fixture(scope="module")
+def slimmed(source):
+    return slim(source, _crops())
+
+
+def _is_end(name):
+    return name.startswith(("block_14_", "block_15_", "block_16_", "Conv_1", "fpn32"))
+
+
+def test_a_slim_network_keeps_all_but_the_end_of_its_trunk(source, slimmed):
+    assert slimmed.arguments == {**source.arguments, "backbone": movenet.SLIM}
+    assert slimmed.count_params() < 0.65 * source.count_params()
+    for layer in slimmed.layers:
+        if layer.weights and not _is_end(layer.name):
             for mine, theirs in zip(
                 layer.get_weights(), source.get_layer(layer.name).get_weights(), strict=True
             ):
                 np.testing.assert_array_equal(mine, theirs)
 
 
-def test_the_fit_is_exact_where_the_end_is_linear(source):
-    """The pyramid's first convolution made to see a linear map of block 15 is found again."""
-    short = shorten(source, _crops())
-    top, norm = short.get_layer("short32"), short.get_layer("short32_BN")
-    features = keras.Model(short.inputs[0], top.input).predict(_crops(), verbose=0)
-    found = keras.Model(short.inputs[0], norm.output).predict(_crops(), verbose=0)
-    wanted = keras.Model(source.inputs[0], source.get_layer("fpn32_BN").output).predict(
-        _crops(), verbose=0
-    )
-    x = features.reshape(-1, features.shape[-1])
+def test_the_channels_that_stay_are_those_of_the_source(source, slimmed):
+    """Behind the first block that is cut, before any fit has changed what it reads."""
+    mine, theirs = (n.get_layer("block_14_depthwise_relu").output for n in (slimmed, source))
+    mine, theirs = _values(slimmed, mine), _values(source, theirs)
+    kept = [np.flatnonzero((theirs == column[:, None]).all(axis=0)) for column in mine.T]
+    assert all(len(found) for found in kept)
+    weight = np.linalg.norm(source.get_layer("block_14_project").kernel.numpy()[0, 0], axis=1)
+    says = theirs.std(axis=0) * weight
+    kept = {int(found[0]) for found in kept}
+    assert min(says[sorted(kept)]) >= max(np.delete(says, sorted(kept)))
+
+
+@pytest.mark.parametrize("reader", ["block_14_project", "fpn32"])
+def test_what_reads_them_is_fitted(source, slimmed, reader):
+    """No linear map of the channels that are left comes much closer to what there was before."""
+    x = _values(slimmed, slimmed.get_layer(reader).input)
+    found, wanted = (_values(n, n.get_layer(f"{reader}_BN").output) for n in (slimmed, source))
     x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
-    y = wanted.reshape(-1, wanted.shape[-1])
-    best = x @ np.linalg.lstsq(x, y, rcond=None)[0]
-    error = np.mean((found.reshape(y.shape) - y) ** 2)
-    assert np.mean((best - y) ** 2) <= error < 0.9 * y.var(axis=0).mean()
-    np.testing.assert_allclose(found.reshape(y.shape).mean(axis=0), y.mean(axis=0), atol=1e-2)
+    best = x @ np.linalg.lstsq(x, wanted, rcond=None)[0]
+    error, least = np.mean((found - wanted) ** 2), np.mean((best - wanted) ** 2)
+    assert least - 1e-6 <= error < least + 0.1 * wanted.var(axis=0).mean()
+    np.testing.assert_allclose(found.mean(axis=0), wanted.mean(axis=0), atol=1e-2)
 
 
-def test_only_a_network_behind_it_can_be_shortened(source):
-    for network, named in (
-        (RePoseLite("s", **TINY), "None"),
-        (shorten(source, _crops(2)), "movenet_short"),
-    ):
+def test_only_a_network_around_it_can_be_slimmed(source, slimmed):
+    for network, named in ((RePoseLite("s", **TINY), "None"), (slimmed, "movenet_slim")):
         with pytest.raises(PoseError, match=named):
-            shorten(network, _crops(2))
+            slim(network, _crops(2))
     poseur = PoseurMobile(
         input_size=SIZE, backbone=movenet.NAME, channels=16, decoder_layers=1, heads=2, points=2,
         feed_forward=16,
     )  # fmt: skip
     with pytest.raises(PoseError, match="neck32_conv"):
-        shorten(poseur, _crops(2))
+        slim(poseur, _crops(2))
 
 
-def test_the_command_shortens_a_file(source, tmp_path, capsys):
-    run = runpy.run_path(str(ROOT / "train" / "shorten.py"))["main"]
+def test_the_command_slims_a_file(source, tmp_path, capsys):
+    run = runpy.run_path(str(ROOT / "train" / "slim.py"))["main"]
     source.save(tmp_path / "best.keras")
-    out = tmp_path / "short.keras"
+    out = tmp_path / "slim.keras"
     run([str(tmp_path / "best.keras"), "--data", "figures:8", "--out", str(out), "--count", "8"])
     assert "8 crops" in capsys.readouterr().out
-    network = RePoseLite("s", **TINY, backbone=movenet.SHORT, weights=str(out))
+    network = RePoseLite("s", **TINY, backbone=movenet.SLIM, weights=str(out))
     np.testing.assert_array_equal(network.get_layer("fpn4").kernel, source.get_layer("fpn4").kernel)
-    for wrong in (["--count", "0"], ["--out", "short.h5"]):
+    for wrong in (["--count", "0"], ["--out", "slim.h5"]):
         with pytest.raises(SystemExit):
             run([str(out), "--data", "figures:8", "--out", str(out), *wrong])
 

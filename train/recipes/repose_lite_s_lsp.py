@@ -12,7 +12,7 @@ from keras_pose.training.recipe import Optimizer, Recipe
 
 recipe = Recipe(
     builder="RePoseLite",
-    network={"size": "s", "backbone": "movenet_short", "frozen_norm": True},
+    network={"size": "s", "backbone": "movenet_slim", "frozen_norm": True},
     augment=Augment(
         scale=(0.75, 1.25), rotate=60.0, half_body=0.05, zoom_out=0.05, background=0.05
     ),

@@ -1,8 +1,7 @@
-"""Makes a network behind MoveNet's extractor a third smaller, to be trained a little more.
+"""Makes a network behind MoveNet's extractor smaller, which then may be trained a little more.
 
-python train/shorten.py runs/long/best.keras --data DIR --out short.keras
-python train/train.py repose_lite_m_lsp --data DIR --set network.weights=short.keras \
-    --set epochs=5 --set optimizer.rate=1e-3
+python train/slim.py runs/long/best.keras --data DIR --out slim.keras
+python train/train.py repose_lite_m_lsp --data DIR --set network.weights=slim.keras
 """
 
 import argparse
@@ -37,15 +36,15 @@ def main(arguments=None):
 
     with quiet():  # TensorFlow greets from C++
         from keras_pose.models import network
-        from keras_pose.models.shorten import shorten
+        from keras_pose.models.slimming import slim
 
         model = network.load(given.model)
     crops = _crops(given, model)
-    short = shorten(model, crops)
-    short.save(given.out)
-    before, after = model.count_params(), short.count_params()
+    made = slim(model, crops)
+    made.save(given.out)
+    before, after = model.count_params(), made.count_params()
     print(f"wrote {given.out}: {after:,} of {before:,} weights, fitted on {len(crops)} crops")
-    print("next: train it a few epochs with --set network.weights=" + given.out)
+    print(f"next: score it, and train it on with --set network.weights={given.out}")
 
 
 def _crops(given, model):
