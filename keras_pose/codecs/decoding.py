@@ -12,10 +12,10 @@ import numpy as np
 
 from keras_pose.codecs.peaks import first
 
-_EMPTY = 1e-10  # of the highest value: what DARK's logarithm sees in cells without any
+_EMPTY = 1e-10  # what DARK's logarithm sees in cells without any; peaks are near 1
 _TINY = 1e-30
 _FLAT = 1e-9  # of a second derivative or a determinant of them
-_REACH = 2.0  # cells that DARK may move away from the highest
+_REACH = 2.0  # cells that DARK's step may lead away, along either axis
 
 # sums over 3 x 3 values in reading order
 _X, _Y = np.tile((-1, 0, 1), 3), np.repeat((-1, 0, 1), 3)
@@ -53,8 +53,9 @@ def fit(peaks):
     xp = peaks.xp
     sums = xp.weigh(peaks.codec.logs(peaks), _FITTED)
     slope, bend = sums[:2, :], sums[2:, :]
-    peaked = bend < -1e-6
-    return _moved(peaks, peaked, slope / xp.maximum(-bend, 1e-6), 0.5)
+    found = peaks.inner + slope / xp.maximum(-bend, 1e-6)
+    found = xp.where(bend < -1e-6, found, peaks.place)
+    return xp.maximum(xp.minimum(found, peaks.place + 0.5), peaks.place - 0.5)
 
 
 def dark(peaks):
@@ -77,14 +78,14 @@ def dark(peaks):
     mass = codec.density(xp, peaks.window(across, down), top)
     lines = xp.matmul(xp.take(blur_y, peaks.cell[1]), mass)
     blurred = xp.matmul(lines, xp.take(blur_x, peaks.cell[0]))
-    floor = xp.maximum(codec.density(xp, top, top) * _EMPTY, _TINY)
 
-    sums = xp.weigh(xp.log(xp.maximum(blurred, floor)), _TAYLOR)
+    sums = xp.weigh(xp.log(xp.maximum(blurred, _EMPTY)), _TAYLOR)
     slope, other_slope, other_bend, twist = sums[:2, :], sums[2:4, :], sums[4:6, :], sums[6]
     determinant = other_bend[0] * other_bend[1] - twist * twist
     peaked = xp.minimum(determinant, -other_bend[0]) > _FLAT
     step = (twist * other_slope - other_bend * slope) / xp.maximum(determinant, _FLAT)
-    return _moved(peaks, peaked, step, _REACH)
+    step = xp.maximum(xp.minimum(step, _REACH), -_REACH)
+    return xp.where(peaked, peaks.inner + step, peaks.place)
 
 
 def soft(peaks):
@@ -109,13 +110,6 @@ def soft(peaks):
 
 
 DECODERS = {decoder.__name__: decoder for decoder in (fit, argmax, quarter, dark, soft)}
-
-
-def _moved(peaks, peaked, step, reach):
-    """`step` away from the inner cell, at most `reach` from the highest; that one if not peaked."""
-    xp, place = peaks.xp, peaks.place
-    found = xp.where(peaked, peaks.inner + step, place)
-    return xp.maximum(xp.minimum(found, place + reach), place - reach)
 
 
 @functools.cache

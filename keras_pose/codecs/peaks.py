@@ -16,20 +16,20 @@ class Peaks:
     """The highest cell of each map: the first in reading order where several are equal.
 
     xp: see codecs.xp; maps: (B, h, w, K); codec: the heatmap codec that they are of.
-    value: (N,) the highest value; cell: (2, N) int32, its column and row; place: the same as
-    float32; inner: the nearest cell with neighbours on all sides, float32, mostly the same one.
+    value: (N,) the highest value; cell: (2, N) its column and row; place: the same as float32.
     """
 
     def __init__(self, xp, maps, codec):
         self.xp, self.codec, self.count = xp, codec, maps.shape[-1]
         self.maps, self.value, cell = xp.highest(maps)
-        by, less, self._last_inner = _steps(*codec.map_size)
+        by, less, self._last_inner = _steps(*codec.map_size, xp.index)
         cell = xp.floor_divide(cell, by)
         self.cell = cell - cell[1] * less
         self.place = xp.cast(self.cell, "float32")
 
-    @functools.cached_property
+    @property
     def inner(self):
+        """The nearest cell with neighbours on all sides, (2, N) float32: mostly the same one."""
         return self.xp.maximum(self.xp.minimum(self.place, self._last_inner), 1.0)
 
     @functools.cached_property
@@ -52,13 +52,12 @@ class Peaks:
         """
         xp, (h, w), count = self.xp, self.codec.map_size, self.count
         n, m = 2 * down + 1, 2 * across + 1
-        columns = xp.take(_first(w, across, count), self.cell[0])
-        rows = xp.take(_first(h, down, w * count), self.cell[1])
-        index = (rows + columns + self._starts)[:, None] + _offsets(n, m, w, count, xp.index)
+        columns, rows, offsets = _window(h, w, across, down, count, xp.index)
+        corner = xp.take(columns, self.cell[0]) + xp.take(rows, self.cell[1]) + self._starts()
+        index = corner[:, None] + offsets
         values = xp.reshape(xp.take(xp.reshape(self.maps, (-1,)), index), (-1, n, m))
         return xp.maximum(values, -LARGEST)  # numpy has looked for NaN alone
 
-    @functools.cached_property
     def _starts(self):
         """Where each map begins in the flattened maps, (N,)."""
         xp, (h, w), count = self.xp, self.codec.map_size, self.count
@@ -70,9 +69,9 @@ class Peaks:
 
 
 @functools.cache
-def _steps(h, w):
+def _steps(h, w, dtype):
     """What makes column and row of a cell's number, and the last column and row but one."""
-    by, less = np.array([[1], [w]], np.int32), np.array([[w], [0]], np.int32)
+    by, less = np.array([[1], [w]], dtype), np.array([[w], [0]], dtype)
     return by, less, np.array([[w - 2], [h - 2]], np.float32)
 
 
@@ -91,12 +90,9 @@ def first(size, reach):
 
 
 @functools.cache
-def _first(size, reach, stride):
-    return (first(size, reach) * stride).astype(np.int32)
-
-
-@functools.cache
-def _offsets(n, m, w, count, dtype):
-    """Where n x m neighbouring cells of a map lie in the flattened maps, (n m,)."""
-    cells = np.arange(n)[:, None] * w + np.arange(m)
-    return (cells * count).reshape(-1).astype(dtype)
+def _window(h, w, across, down, count, dtype):
+    """Steps in the flattened maps: to the window of each column (w,), of each row (h,), and from
+    its corner to its cells."""
+    cells = np.arange(2 * down + 1)[:, None] * w + np.arange(2 * across + 1)
+    steps = first(w, across), first(h, down) * w, cells.reshape(-1)
+    return tuple((count * each).astype(dtype) for each in steps)

@@ -5,10 +5,10 @@ operations that convert to built-in TFLite ones (`highest` goes through `top_k`,
 over floats brings a bitwise operation that TFLite does not have).
 
     highest(maps)     of maps (B, h, w, K): the maps, without NaN, and of each its highest value
-                      (B K,) and that one's cell (B K,) int32, counted in reading order, the first
-                      where several are equal; NaN is the lowest value
+                      (B K,) and that one's cell (B K,) of type `index`, counted in reading order,
+                      the first where several are equal; NaN is the lowest value
     take(table, i)    table[i], i of any shape
-    index             the type that suits i
+    index             the type that suits i best: int32, or numpy's own
     weigh(values, w)  sums of values (N, 3, 3), one for each row of weights (n, 9): (n, N)
 """
 
@@ -20,6 +20,7 @@ import numpy as np
 def _numpy():
     def highest(maps):
         """Without a transposed copy of the maps, which would take longer than everything else."""
+        maps = np.ascontiguousarray(maps)  # as a network's are
         batch, h, w, count = maps.shape
         tops = np.maximum.reduce(maps.reshape(batch, h, w * count), axis=1)  # of the columns
         tops = tops.reshape(batch, w, count)
@@ -30,7 +31,7 @@ def _numpy():
         row = maps[image, :, column, k].argmax(axis=1)
         found, number = row * w + column, image * count + k
         late = np.argsort(-found) if len(found) > value.size else slice(None)
-        cell = np.empty(value.size, np.int32)
+        cell = np.empty(value.size, np.intp)
         cell[number[late]] = found[late]  # of equals the one that is written last, the first
         return maps, value.ravel(), cell
 
@@ -42,7 +43,9 @@ def _numpy():
         index=np.intp,
         take=lambda table, index: table.take(index, axis=0),
         highest=highest,
-        reshape=lambda x, shape: x.reshape(shape),  # np.reshape takes four times as long
+        # numpy's functions of these names take four times as long
+        reshape=lambda x, shape: x.reshape(shape),
+        transpose=lambda x, axes: x.transpose(axes),
         weigh=lambda values, weights: weights @ values.reshape(-1, 9).T,
         **{n: getattr(np, n) for n in _SAME},
     )
@@ -63,6 +66,7 @@ def _keras():
         cast=ops.cast,
         shape=ops.shape,
         reshape=ops.reshape,
+        transpose=ops.transpose,
         arange=lambda n: ops.arange(n, dtype="int32"),
         index=np.int32,
         take=lambda table, index: ops.take(table, index, axis=0),
@@ -76,7 +80,7 @@ def _keras():
 
 
 _SAME = (
-    "exp", "log", "maximum", "minimum", "clip", "transpose", "stack", "tile", "sum",
+    "exp", "log", "maximum", "minimum", "clip", "stack", "tile", "sum",
     "where", "equal", "expand_dims", "matmul", "floor_divide",
 )  # fmt: skip
 LARGEST = 1e30  # of map values: sums over a map of them are still numbers
@@ -87,10 +91,11 @@ def _finite(xp, maps):
 
 
 NUMPY = _numpy()
+_PLAIN = (np.ndarray, np.generic, list, tuple)
 
 
 def of(x):
     """The shim that fits an array: numpy for numpy arrays and lists, `keras.ops` otherwise."""
-    if isinstance(x, np.ndarray | np.generic | list | tuple):
+    if isinstance(x, _PLAIN):
         return NUMPY
     return _keras()
