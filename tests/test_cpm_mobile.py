@@ -43,9 +43,9 @@ def test_stages_see_further_one_after_the_other():
     network = CPMMobile()
     fields = receptive_fields(network)
     seen = [fields[f"stage{n}"] for n in (1, 2, 3)]
-    # 7 x 7 at stride 8: two in the first stage; one more, of the beliefs, in the later ones
-    assert np.diff(seen).tolist() == [3 * 6 * 8] * 2
-    assert fields["features_relu"] == seen[0] - 2 * 6 * 8
+    # 5 x 5 at stride 8: two in the first stage; one more, of the beliefs, in the later ones
+    assert np.diff(seen).tolist() == [3 * 4 * 8] * 2
+    assert fields["features_relu"] == seen[0] - 2 * 4 * 8
     assert seen[0] > network.input_size[0]
 
 
