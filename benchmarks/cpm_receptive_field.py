@@ -3,9 +3,11 @@
     python benchmarks/cpm_receptive_field.py [--by kernels|depth|scale] [--data DIR] [--smoke]
 
 The paper varies the architecture "without significantly changing the number of parameters" and does
-not say how. Here it is the side of the later stages' convolutions (`kernels`), their number
+not say how. Here it is the side of the second stage's convolutions (`kernels`), their number
 (`depth`), or the size of the crop that the same network looks at (`scale`); the table has the
-parameters. One training per point. Writes cpm_receptive_field_BY.csv and .png.
+parameters. Crops have 304 pixels as in the paper, whatever the recipe says: stage 1 sees 160 of
+them, so in small ones there would be nothing left to see. One training per point. Writes
+cpm_receptive_field_BY.csv and .png.
 """
 
 import cpm_runs
@@ -13,13 +15,28 @@ import table
 
 from keras_pose.errors import command_line
 
+SIDE = 304  # of the crop, in pixels
+CENTER = 21 / 368  # of the crop's side: sigma of the map that marks its middle
 # what is varied: arguments of the network
 WAYS = {
     "kernels": [{"kernels": (side,) * 3} for side in (1, 3, 5, 7, 9, 11)],
     "depth": [{"kernels": (5,) * count} for count in (1, 2, 3, 4, 5, 6)],
-    "scale": [{"input_size": (side, side)} for side in (64, 80, 96, 128, 160)],
+    "scale": [{"input_size": (side, side)} for side in (128, 176, 240, 304, 368)],
 }
-STAGES = 2  # so that what is varied is all that sees far
+
+
+def varied(recipe, way, side):
+    """The recipe with two stages and one of WAYS, on crops of so many pixels unless that says it.
+
+    Two stages, so that what is varied is all that sees far.
+    """
+    network = {"stages": 2, "input_size": (side, side)}
+    if recipe.builder == "CPM":
+        network["pooling"] = "paper"  # under which the paper counts what is seen
+    if "kernels" not in way:
+        network["kernels"] = (3, 3, 3)  # which see part of the larger crops alone
+    network |= way
+    return cpm_runs.changed(recipe, {**network, "center_sigma": CENTER * network["input_size"][0]})
 
 
 def measure(recipe, skeleton):
@@ -60,16 +77,17 @@ def main(arguments=None):
 
     skeleton = open_reader(data, "val").skeleton
     ways = WAYS[given.by][:2] if given.smoke else WAYS[given.by]
+    side = recipe.input_size[0] if given.smoke else SIDE
     rows = []
     for way in ways:
-        varied = cpm_runs.changed(recipe, {"stages": STAGES, **way})
+        own = varied(recipe, way, side)
         ((name, value),) = way.items()
-        best = cpm_runs.trained(varied, data, out / f"{name}_{'x'.join(map(str, value))}")
+        best = cpm_runs.trained(own, data, out / f"{name}_{'x'.join(map(str, value))}")
         rows.append(
             {
                 "by": given.by, "setting": f"{name}={value}", "recipe": recipe.name,
-                "epochs": recipe.epochs, **measure(varied, skeleton),
-                **cpm_runs.scored(best, data, varied),
+                "epochs": recipe.epochs, **measure(own, skeleton),
+                **cpm_runs.scored(best, data, own),
             }
         )  # fmt: skip
         print(f"{rows[-1]['receptive_field']} pixels: {rows[-1]['pck@0.2']} PCK@0.2")

@@ -3,13 +3,13 @@
 import argparse
 import csv
 import dataclasses
+import logging
 import os
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from keras_pose.errors import PoseError
-from keras_pose.export.quiet import quiet
 
 RESULTS = Path(__file__).parent / "results"
 SMOKE = ("network.input_size=(48, 48)", "network.channels=8", "network.wide=16")
@@ -31,6 +31,7 @@ def opened(given):
     """(recipe, data, folder of the runs, folder of the results) of the parsed arguments."""
     from keras_pose.training import recipe as recipes
 
+    logging.getLogger("tensorflow").setLevel("ERROR")  # it wonders at so many networks
     recipe = recipes.load(given.recipe, [*(SMOKE if given.smoke else ()), *given.overrides])
     if given.smoke:
         recipe = dataclasses.replace(recipe.smoke(), epochs=1)
@@ -69,9 +70,8 @@ def found(best, data, recipe, output=""):
     from keras_pose.data.open import open_reader
     from keras_pose.training import evaluate
 
-    with quiet():  # TensorFlow wonders at so many networks in one process
-        predict, _, size, margin = evaluate.open_model(best, output)
-        return evaluate.find(predict, open_reader(data, "val"), size, margin, recipe.validate)
+    predict, _, size, margin = evaluate.open_model(best, output)
+    return evaluate.find(predict, open_reader(data, "val"), size, margin, recipe.validate)
 
 
 def scored(best, data, recipe) -> dict:

@@ -185,15 +185,16 @@ def test_a_curve_rises_with_the_threshold(tmp_path):
 @pytest.mark.parametrize("by", cpm_receptive_field.WAYS)
 def test_what_is_varied_widens_the_view(recipe, by):
     rows = [
-        cpm_receptive_field.measure(cpm_runs.changed(recipe, way), "lsp14")
+        cpm_receptive_field.measure(cpm_receptive_field.varied(recipe, way, 304), "lsp14")
         for way in cpm_receptive_field.WAYS[by]
     ]
     fields = [row["receptive_field"] for row in rows]
     shares = [row["share_of_input"] for row in rows]
-    if by == "scale":
-        assert len(set(fields)) == 1 and shares == sorted(shares, reverse=True)
-    else:
-        assert fields == sorted(set(fields)) and len({row["input_side"] for row in rows}) == 1
+    if by == "scale":  # the same network sees less and less of the crop
+        assert set(fields) == {208} and shares == sorted(shares, reverse=True)
+    else:  # from what stage 1 sees to more than all of the crop; 400 is the paper's own
+        most = {"kernels": [160, 208, 256, 304, 352, 400], "depth": list(range(192, 353, 32))}
+        assert fields == most[by] and {row["input_side"] for row in rows} == {304}
     assert all(row["parameters"] > 0 and row["gmac"] > 0 for row in rows)
 
 
