@@ -32,6 +32,7 @@ DATA = {
 # what a trunk's file is, and its licence
 TRUNKS = {
     "mobilenet_v2_movenet_lightning.npz": "the MobileNetV2 trunk of MoveNet Lightning, Apache-2.0",
+    "movenet.npz": "the feature extractor of MoveNet Lightning (train/movenet.py), Apache-2.0",
 }
 
 

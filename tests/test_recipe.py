@@ -73,7 +73,7 @@ def test_the_network_can_be_built(name):
 
 def test_starting_weights_are_read_only_where_a_run_begins(tmp_path):
     gone = tmp_path / "trunk.npz"
-    settings = [f"network.weights={gone}", "network.frozen_norm=true", "network.alpha=0.35"]
+    settings = [f"network.weights={gone}", "network.frozen_norm=true"]
     loaded = recipe.load("poseur_mobile_lsp", [*settings, "network.input_size=(64, 64)"])
     with pytest.raises(PoseError, match="trunk"):
         loaded.build("lsp14")
@@ -82,7 +82,7 @@ def test_starting_weights_are_read_only_where_a_run_begins(tmp_path):
 
 
 def test_a_frozen_backbone_needs_weights():
-    settings = ["network.input_size=(32, 32)", "network.alpha=0.35", "network.channels=(8, 8)"]
+    settings = ["network.input_size=(32, 32)", "network.channels=(8, 8)"]
     frozen = recipe.load("repose_lite_s_lsp", settings)
     with pytest.raises(PoseError, match=r"--set network\.weights"):
         frozen.build("lsp14")
