@@ -19,9 +19,9 @@ recipe = Recipe(
     augment=Augment(scale=(0.75, 1.25), rotate=60.0, half_body=0.1, zoom_out=0.05, background=0.05),
     # an extractor with its normalisation folded in saturates at the full rate
     optimizer=Optimizer(
-        rate=1e-3, warmup=200, slow=("sampling_offsets", "Conv", "block", "expanded_conv", "fpn")
+        rate=1e-3, warmup=300, slow=("sampling_offsets", "Conv", "block", "expanded_conv", "fpn")
     ),
-    epochs=11,
+    epochs=30,
     batch_size=64,
     ema=0.995,
     reach=0.25,
