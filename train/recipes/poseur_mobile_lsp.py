@@ -2,8 +2,8 @@
 
 python train/train.py poseur_mobile_lsp --data DIR --set network.weights=backbone:FILE.keras
 
-FILE.keras is best.keras of repose_lite_m_lsp, whose extractor has seen these persons. A preset's
-name behind `backbone:` does as well, and so does what train/movenet.py writes, FILE.npz alone.
+FILE.keras is best.keras of repose_lite_m_lsp, whose extractor has seen these persons; a preset's
+name, backbone:repose_lite_m_lsp14, does as well.
 From random weights: --set network.frozen_norm=false --set "optimizer.slow=('sampling_offsets',)".
 
 Half bodies are shown, and key points up to a quarter of the crop beyond its border are taught: a
