@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from keras_pose.codecs.peaks import first
+from keras_pose.codecs.xp import LARGEST
 
 _EMPTY = 1e-10  # what DARK's logarithm sees in cells without any; peaks are near 1
 _TINY = 1e-30
@@ -105,7 +106,7 @@ def soft(peaks):
         xp.reshape(xp.sum(along * np.arange(n, dtype=np.float32)[:, None], axis=1), (-1,))
         for along, n in ((columns, w), (rows, h))
     ]
-    some = total > _TINY
+    some = xp.minimum(total - _TINY, LARGEST - total) > 0.0  # NaN and infinity are not
     return xp.where(some, xp.stack(found) / xp.where(some, total, 1.0), peaks.place)
 
 

@@ -78,7 +78,8 @@ class Heatmap:
         """Key points and scores. maps: (B, h, w, K), for the softmax codec logits.
 
         Returns (B, K, 2) normalised, inside the picture, and (B, K), 0..1. The score does not
-        depend on the decoder. NaN counts as an empty cell, so a map of it scores as a flat one.
+        depend on the decoder. NaN never comes out: numpy takes it for an empty cell, and in a
+        graph a map with NaN in it has any cell of it, with a low score from the softmax codec.
         Raises PoseError for maps of another size.
         """
         if tuple(maps.shape[1:3]) != self.map_size:
@@ -186,6 +187,7 @@ class SoftmaxHeatmap(Heatmap):
         xp = peaks.xp
         columns = xp.reshape(xp.sum(peaks.mass, axis=1), (-1, self.map_size[1], peaks.count))
         total = xp.reshape(xp.sum(columns, axis=1), (-1,))
+        total = xp.where(total > 0, total, shim.LARGEST)  # of NaN
         around = self.density(xp, peaks.around, peaks.value[:, None, None])
         inside = xp.sum(xp.reshape(around, (-1, 9)), axis=-1)
         return inside / (total * _perfect(self.spread))

@@ -9,8 +9,6 @@ import functools
 
 import numpy as np
 
-from keras_pose.codecs.xp import LARGEST
-
 
 class Peaks:
     """The highest cell of each map: the first in reading order where several are equal.
@@ -56,7 +54,7 @@ class Peaks:
         corner = xp.take(columns, self.cell[0]) + xp.take(rows, self.cell[1]) + self._starts()
         index = corner[:, None] + offsets
         values = xp.reshape(xp.take(xp.reshape(self.maps, (-1,)), index), (-1, n, m))
-        return xp.maximum(values, -LARGEST)  # numpy has looked for NaN alone
+        return xp.finite(values)
 
     def _starts(self):
         """Where each map begins in the flattened maps, (N,)."""

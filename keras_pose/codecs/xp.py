@@ -4,9 +4,11 @@ A codec's mathematics is written once against this shim: float32 and int32 only,
 operations that convert to built-in TFLite ones (`highest` goes through `top_k`, because an argmax
 over floats brings a bitwise operation that TFLite does not have).
 
-    highest(maps)     of maps (B, h, w, K): the maps, without NaN, and of each its highest value
-                      (B K,) and that one's cell (B K,) of type `index`, counted in reading order,
-                      the first where several are equal; NaN is the lowest value
+    highest(maps)     of maps (B, h, w, K): the maps, and of each its highest value (B K,) and that
+                      one's cell (B K,) of type `index`, counted in reading order, the first where
+                      several are equal. numpy returns them without NaN, which is the lowest value;
+                      in a graph that would cost too much, and a map with NaN has any highest cell
+    finite(values)    some of those values, with -LARGEST for NaN and within +-LARGEST
     take(table, i)    table[i], i of any shape
     index             the type that suits i best: int32, or numpy's own
     weigh(values, w)  sums of values (N, 3, 3), one for each row of weights (n, 9): (n, N)
@@ -41,6 +43,7 @@ def _numpy():
         cast=lambda x, dtype: x.astype(dtype),
         shape=np.shape,
         index=np.intp,
+        finite=lambda values: np.maximum(values, -LARGEST),  # `highest` has seen to the rest
         take=lambda table, index: table.take(index, axis=0),
         highest=highest,
         # numpy's functions of these names take four times as long
@@ -55,10 +58,9 @@ def _keras():
     from keras import ops
 
     def highest(maps):
-        maps = _finite(ops, maps)
         rows = ops.transpose(maps, (0, 3, 1, 2))
         value, cell = ops.top_k(ops.reshape(rows, (-1, maps.shape[1] * maps.shape[2])), 1)
-        return maps, value[:, 0], ops.cast(cell[:, 0], "int32")
+        return maps, _finite(ops, value[:, 0]), ops.cast(cell[:, 0], "int32")
 
     return types.SimpleNamespace(
         name="keras",
@@ -69,6 +71,7 @@ def _keras():
         transpose=ops.transpose,
         arange=lambda n: ops.arange(n, dtype="int32"),
         index=np.int32,
+        finite=lambda values: _finite(ops, values),
         take=lambda table, index: ops.take(table, index, axis=0),
         highest=highest,
         # no matrix product: an accelerator may round its factors, and sums may be small differences
