@@ -50,7 +50,7 @@ def test_counts_of_the_base_model():
         ({"level": 8, "deconvolutions": 2}, (16, 16), "deconv2_conv"),
         ({"level": 4, "deconvolutions": 0}, (8, 8), "block_2_add"),
         ({"backbone": "movenet", "level": 16, "deconvolutions": 2}, (8, 8), "fpn16"),
-        ({"backbone": "movenet_short", "level": 4, "deconvolutions": 0}, (8, 8), "fpn4"),
+        ({"backbone": "movenet_slim", "level": 4, "deconvolutions": 0}, (8, 8), "fpn4"),
         ({"backbone": "resnet50", "level": 4, "deconvolutions": 0}, (8, 8), "conv2_block3_out"),
     ],
     ids=str,

@@ -1,7 +1,8 @@
-"""Takes the feature extractor out of MoveNet's .tflite, for networks to begin with.
+r"""Takes the feature extractor out of MoveNet's .tflite, for networks to begin with.
 
 python train/movenet.py movenet_lightning.tflite --out movenet.npz
-python train/train.py repose_lite_m_lsp --data DIR --set network.weights=movenet.npz
+python train/train.py repose_lite_m_lsp --data DIR --set network.backbone=movenet \
+    --set network.weights=movenet.npz
 """
 
 import argparse

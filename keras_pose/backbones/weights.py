@@ -60,9 +60,8 @@ def load(network, name, weights, alpha=1.0):
         raise PoseError(
             f"a trunk (.npz) for {name}, which keras.applications does not have",
             weights,
-            "python train/movenet.py FILE.tflite OUT.npz makes one of a published MoveNet."
-            if name.startswith(movenet.NAME)
-            else "Take a .keras of a network around it, or fold one of another framework.",
+            "Take a .keras of a network around it (backbone:FILE), or make a trunk: "
+            "train/movenet.py FILE.tflite --out FILE.npz does of a published MoveNet.",
         )
     else:
         _refuse_other_dialect(network, name, weights)

@@ -1,4 +1,4 @@
-"""Takes channels out of the end of a network's trunk, and loses next to nothing by it.
+"""Takes channels out of the end of a network's trunk, at the cost of a few points of accuracy.
 
 Behind MoveNet's extractor most weights stand in the last three blocks and the convolution behind
 them, at stride 32, where a picture has few cells. Of what each expands to, the channels that say
