@@ -197,6 +197,33 @@ def test_what_cannot_be_scored_is_refused():
     chair = {**truth["annotations"][0], "category_id": 2}
     with pytest.raises(PoseError, match="one category"):
         average_precision({**truth, "annotations": [*truth["annotations"], chair]}, [], SIGMAS)
+    for other in (2, "1"):
+        strangers = [{**r, "category_id": other} for r in results]
+        with pytest.raises(PoseError, match=f"all of category {other!r}"):
+            average_precision(truth, strangers, SIGMAS)
+        together = average_precision(truth, [*strangers, *results], SIGMAS)
+        assert together == average_precision(truth, results, SIGMAS)
+    with pytest.raises(PoseError, match=r"evaluator of .*'slow'"):
+        average_precision(truth, results, SIGMAS, evaluator="slow")
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS)
+def test_numbers_of_numpy_are_numbers(evaluator):
+    truth = generated()
+    results = [{**r, "score": 0.5, "bbox": [1, 2, 40, 50]} for r in disturbed(truth, 5)]
+    arrays = [{**r, "score": np.float32(0.5), "bbox": np.array(r["bbox"])} for r in results]
+    found = average_precision(truth, arrays, SIGMAS, evaluator=evaluator)
+    assert found == average_precision(truth, results, SIGMAS, evaluator=evaluator)
+
+
+def test_the_reference_stands_in_for_an_evaluator_that_is_not_installed(monkeypatch):
+    truth = generated()
+    results = disturbed(truth, 5)
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    close(average_precision(truth, results, SIGMAS), reference(truth, results, SIGMAS))
+    monkeypatch.setitem(sys.modules, "pycocotools.coco", None)
+    with pytest.raises(PoseError, match="pip install"):
+        average_precision(truth, results, SIGMAS)
 
 
 @pytest.fixture

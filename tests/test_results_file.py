@@ -66,6 +66,16 @@ def test_no_results_are_results(stored):
         ([result(score=float("nan"))], "entry 0 with nan"),
         ([result(score=float("inf"))], "entry 0 with inf"),
         ([result(score="high")], "'high'"),
+        ([result(score=True)], "entry 0 with True"),
+        ([result(image_id=True)], "picture True"),
+        ([result(), result(category_id=[1])], r"entry 1 with \[1\]"),
+        ([result(category_id=True)], "entry 0 with True"),
+        ([result(bbox=5)], r"entry 0 \(picture 7\) with 5"),
+        ([result(bbox=["1", "2", "3", "4"])], "four finite numbers"),
+        ([result(bbox=[1, 2, 3])], "four finite numbers"),
+        ([result(bbox=[1, 2, 3, float("nan")])], "four finite numbers"),
+        ([result(keypoints=list("121341"))], "6 numbers"),
+        ([result(category_id=2), result(category_id="1")], "all of category '1', 2"),
         ([result(), result(image_id=9)], "entry 1 for picture 9"),
         ([result(image_id=[7])], r"picture \[7\]"),
         ([result(keypoints=[1, 2, 1])], r"entry 0 \(picture 7\) with 3"),
@@ -77,8 +87,16 @@ def test_no_results_are_results(stored):
 )
 def test_wrong_results_are_refused_by_entry(stored, content, said):
     with pytest.raises(PoseError, match=said) as error:
-        read_results(stored(content), 2, PICTURES)
+        read_results(stored(content), 2, PICTURES, 1)
     assert "answers.json" in str(error.value)
+
+
+def test_numbers_of_any_kind_and_results_of_more_categories_are_read(stored):
+    mixed = [result(), result(category_id=2), result(bbox=[]), result(bbox=[1, 2, 3, 4])]
+    assert read_results(stored(mixed), 2, PICTURES, 1) == mixed
+    kinds = {"image_id": np.int64(7), "score": np.float32(0.5), "bbox": np.ones(4)}
+    assert coco_format.check([result(**kinds)], 2, pictures=PICTURES, category=1)
+    assert coco_format.check([result(category_id=2)], 2)
 
 
 def test_a_file_that_is_missing_or_cannot_be_written_is_named(tmp_path):

@@ -11,13 +11,13 @@ from keras_pose.errors import PoseError
 from keras_pose.metrics import coco_format
 
 
-def read_results(path, count, pictures=None) -> list[dict]:
+def read_results(path, count, pictures=None, category=None) -> list[dict]:
     """Key point results from a file, in COCO's format (metrics.coco_format). [] is no pose at all.
 
-    count: K of the skeleton. pictures: ids that the ground truth has, None for any.
+    count: K of the skeleton. pictures, category: ids that the ground truth has, None for any.
     Raises PoseError that names the file and the entry, see metrics.coco_format.check.
     """
-    return coco_format.check(json_file.read(path, "COCO results"), count, path, pictures)
+    return coco_format.check(json_file.read(path, "COCO results"), count, path, pictures, category)
 
 
 def write_results(path, results):

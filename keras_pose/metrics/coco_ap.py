@@ -28,13 +28,16 @@ def average_precision(truth, results, sigmas, only=(), evaluator="faster_coco_ev
     CocoReader.truth gives it. results: a list in COCO's results format (metrics.coco_format); no
     results score 0. sigmas: (K,) of the skeleton. only: columns of the key points that count, all
     of them where it is empty. evaluator: "faster_coco_eval" or "pycocotools"; the numbers are the
-    same. Sizes that nobody in the ground truth has give MISSING. Nothing given is changed.
-    Raises PoseError for results that are not in the format or for other pictures, for annotations
-    of several categories, and when the evaluator is not installed.
+    same, so the second stands in where the first is not installed. Sizes that nobody in the ground
+    truth has give MISSING. Nothing given is changed.
+    Raises PoseError for results that are not in the format, for other pictures or all of another
+    category, for annotations of several categories, for an unknown evaluator, and when none is
+    installed.
     """
     sigmas = np.asarray(sigmas, np.float64)
     pictures = {image["id"] for image in truth["images"]}
-    coco_format.check(results, len(sigmas), pictures=pictures)
+    if evaluator not in _EVALUATORS:
+        raise PoseError(f"an evaluator of {tuple(_EVALUATORS)}", repr(evaluator), "Choose one.")
     annotations = truth["annotations"]
     categories = {a["category_id"] for a in annotations}
     if len(categories) > 1:
@@ -43,11 +46,12 @@ def average_precision(truth, results, sigmas, only=(), evaluator="faster_coco_ev
             f"those of {sorted(map(str, categories))}",
             "Score one category at a time.",
         )
+    category = next(iter(categories), None)
+    coco_format.check(results, len(sigmas), pictures=pictures, category=category)
     results = [r for r in results if r["category_id"] in categories]
     if len(only):
         annotations = coco_format.select(annotations, only)
         results, sigmas = coco_format.select(results, only), sigmas[list(only)]
-    run = {"faster_coco_eval": _fast, "pycocotools": _reference}[evaluator]
     # in COCO's order: poses of equal score count in that of their pictures. Annotations are
     # numbered from 1, since the evaluators take an id of 0 for "not matched"
     ordered = sorted(pictures, key=lambda i: (isinstance(i, str), i))
@@ -55,11 +59,11 @@ def average_precision(truth, results, sigmas, only=(), evaluator="faster_coco_ev
     known = [a for a in annotations if a["image_id"] in number]
     persons = [_person(a, n, number) for n, a in enumerate(known, 1)]
     poses = [
-        _numbered(n, number[r["image_id"]], score=r["score"], area=area)
+        _numbered(n, number[r["image_id"]], score=float(r["score"]), area=area)
         for n, (r, area) in enumerate(zip(results, _areas(results), strict=True), 1)
     ]
     keypoints = [[one["keypoints"] for one in many] for many in (known, results)]
-    return _ten(*run(list(number.values()), persons, poses, *keypoints, sigmas))
+    return _ten(*_EVALUATORS[evaluator](list(number.values()), persons, poses, *keypoints, sigmas))
 
 
 def _person(annotation, n, number):
@@ -86,8 +90,11 @@ def _areas(results):
     points = np.array([r["keypoints"] for r in results], np.float64)
     points = points.reshape(len(results), -1, 3)[..., :2]
     extents = np.prod(points.max(axis=1) - points.min(axis=1), axis=1).tolist()
-    boxes = (r.get("bbox") or () for r in results)
-    return [b[2] * b[3] if len(b) == 4 else e for b, e in zip(boxes, extents, strict=True)]
+    boxes = (r.get("bbox") for r in results)
+    return [
+        extent if box is None or len(box) == 0 else float(box[2] * box[3])
+        for box, extent in zip(boxes, extents, strict=True)
+    ]
 
 
 def _ten(precision, recall):
@@ -106,16 +113,16 @@ def _arrays(evaluation):
     return precision, np.asarray(evaluation.eval["recall"]).reshape(shape[0], 3)
 
 
-def _missing(name):
-    return PoseError(f"the package {name}", "an environment without it", f"pip install {name}")
-
-
 def _reference(pictures, persons, poses, truth, said, sigmas):
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ImportError as error:
-        raise _missing("pycocotools") from error
+        raise PoseError(
+            "the package faster-coco-eval or pycocotools",
+            "an environment without it",
+            "pip install faster-coco-eval pycocotools",
+        ) from error
 
     def dataset(entries, keypoints):
         coco = COCO()
@@ -141,8 +148,8 @@ def _reference(pictures, persons, poses, truth, said, sigmas):
 def _fast(pictures, persons, poses, truth, said, sigmas):
     try:
         from faster_coco_eval import COCO, COCOeval_faster
-    except ImportError as error:
-        raise _missing("faster-coco-eval") from error
+    except ImportError:  # not built for every system
+        return _reference(pictures, persons, poses, truth, said, sigmas)
     similar = _similarities(persons, poses, truth, said, sigmas)
 
     class Evaluation(COCOeval_faster):
@@ -160,6 +167,9 @@ def _fast(pictures, persons, poses, truth, said, sigmas):
     evaluation.evaluate()
     evaluation.accumulate()
     return _arrays(evaluation)
+
+
+_EVALUATORS = {"faster_coco_eval": _fast, "pycocotools": _reference}
 
 
 def _similarities(persons, poses, truth, said, sigmas):

@@ -6,6 +6,8 @@ picture as the annotations have them. `v` is not read by anything; here it is th
 Symbols: K key points, R results.
 """
 
+import numbers
+
 import numpy as np
 
 from keras_pose.errors import PoseError
@@ -29,12 +31,14 @@ def entry(picture, category, keypoints, scores, score) -> dict:
     }
 
 
-def check(results, count, where="results", pictures=None):
+def check(results, count, where="results", pictures=None, category=None):
     """Returns `results` when they are in COCO's format, with 3 `count` numbers in each list.
 
     where: what errors call them, the file. pictures: ids that the ground truth has, None for any.
+    category: id of the ground truth's, None for any; results of others may stand beside its own.
     Raises PoseError that names the entry: for what is no list of dictionaries, keys that are
-    missing, lists of another length, numbers that are not finite and pictures without ground truth.
+    missing, lists of another length, what should be a number and is none or not finite, and
+    pictures without ground truth; and when all results are of other categories.
     """
     if not isinstance(results, list):
         raise PoseError(
@@ -65,17 +69,29 @@ def check(results, count, where="results", pictures=None):
                 f"{name} for picture {result['image_id']!r}, which is not in it",
                 "Compare with the annotations of the same split, or leave the entry out.",
             )
-        _points(result["keypoints"], count, f"{name} (picture {result['image_id']})")
+        if not _is_id(result["category_id"]):
+            raise PoseError(
+                "a number as category_id",
+                f"{name} with {result['category_id']!r}",
+                "Write the id that the annotations have.",
+            )
+        name = f"{name} (picture {result['image_id']})"
+        _points(result["keypoints"], count, name)
+        _box(result.get("bbox"), name)
+    found = {result["category_id"] for result in results}
+    if found and category not in (None, *found):
+        raise PoseError(
+            f"results of category {category!r}, the ground truth's",
+            f"{where}, all of category {', '.join(sorted(map(repr, found)))}",
+            "Write the annotations' category_id into the results.",
+        )
     return results
 
 
 def _points(values, count, name):
-    try:
-        points = np.array(values, np.float64)
-    except (ValueError, TypeError):
-        points = np.zeros(0)
-    if points.shape != (3 * count,):
-        length = len(values) if isinstance(values, list) else _kind(values)
+    points = _numbers(values)
+    if points is None or points.shape != (3 * count,):
+        length = _kind(values) if points is None or points.ndim == 0 else len(points)
         raise PoseError(
             f"{3 * count} numbers in 'keypoints': x, y, v of {count} points",
             f"{name} with {length}",
@@ -89,14 +105,42 @@ def _points(values, count, name):
         )
 
 
+def _box(values, name):
+    """A box may be missing, or be empty, which to pycocotools is the same."""
+    box = _numbers([] if values is None else values)
+    if box is None or box.shape not in ((0,), (4,)) or not np.isfinite(box).all():
+        raise PoseError(
+            "four finite numbers in 'bbox': x, y, width, height",
+            f"{name} with {values!r}",
+            "Write the box of the pose, or leave the key out.",
+        )
+
+
+def _numbers(values):
+    """An array of a list of numbers, None for what is something else."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of several lengths
+        return None
+    return array if array.dtype.kind in "iuf" else None  # strings would become numbers
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _is_id(value):
+    return _is_number(value) or isinstance(value, str)
+
+
 def finite(value) -> bool:
-    """Whether a value from a JSON file is a finite number."""
-    return isinstance(value, int | float) and bool(np.isfinite(value))
+    """Whether a value from a JSON file, or one of numpy's, is a finite number."""
+    return _is_number(value) and bool(np.isfinite(value))
 
 
 def among(picture, pictures) -> bool:
     """Whether a picture's id from a JSON file, which may be anything, is one of `pictures`."""
-    return isinstance(picture, int | float | str) and picture in pictures
+    return _is_id(picture) and picture in pictures
 
 
 def _kind(value):
