@@ -54,11 +54,10 @@ def check(name, input_size, levels):
             "Take the next larger multiple.",
         )
     given = list(levels) if isinstance(levels, list | tuple) else None
-    strides = STRIDES[:-1] if name == movenet.SHORT else STRIDES
-    unique = [stride for stride in strides if given and stride in given]
+    unique = [stride for stride in STRIDES if given and stride in given]
     if not given or len(unique) != len(given):
         raise PoseError(
-            f"levels of {name}, some of {strides}, each once",
+            f"levels of {name}, some of {STRIDES}, each once",
             f"levels={levels!r}",
             "Name at least one of these strides, none twice.",
         )

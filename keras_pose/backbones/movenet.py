@@ -13,31 +13,34 @@ from keras_pose.layers.blocks import upsample
 from keras_pose.layers.norm import batch_norm
 
 NAME = "movenet"
-SHORT = "movenet16"  # ends at stride 16: without the three quarters of all weights behind it
+SHORT = "movenet_short"  # without the trunk's last block and convolution: two fifths of all weights
 # stride: the trunk's block that is read there, the width of the sum, the width behind it
 _STEPS = {16: (9, 64, 32), 8: (5, 32, 24), 4: (2, 24, 24)}
 _BESIDE = {16: 12, 8: 5}  # the trunk's last block at a stride, handed on beside the pyramid's
+_LAST = 15  # of SHORT
 
 
 def build(image, frozen_norm=False, name=NAME) -> dict:
     """Levels by stride: 24 channels at 4, 56 at 8, 128 at 16 (the pyramid's and the trunk's, in
-    this order) and, but for SHORT, 1280 at 32 (the trunk's).
+    this order) and the trunk's 1280 at 32, or 160 in SHORT.
 
     image: (B, H, W, 3) float RGB 0..255, H and W multiples of 32. frozen_norm: see
-    `keras_pose.backbones.build`. name: NAME or SHORT.
+    `keras_pose.backbones.build`. name: NAME, or SHORT: its pyramid begins behind block 15, with a
+    convolution that no file has and training must find.
     """
     after = mobilenet_v2.blocks(image, 1.0, frozen_norm)
-    levels, x = {}, None
-    if name == NAME:
-        levels[32] = after[mobilenet_v2.LAST]
-        x = _convolution(levels[32], _STEPS[16][1], "fpn32", frozen_norm)
+    width = _STEPS[16][1]
+    if name == SHORT:
+        levels = {32: after[_LAST]}
+        x = layers.Conv2D(width, 1, name="short32")(levels[32])
+    else:
+        levels = {32: after[mobilenet_v2.LAST]}
+        x = _convolution(levels[32], width, "fpn32", frozen_norm)
     for stride, (block, width, out) in _STEPS.items():
         name = f"fpn{stride}"
         lateral = _convolution(after[block], width, f"{name}_lateral", frozen_norm)
-        if x is None:
-            x = lateral
-        else:
-            x = layers.Add(name=f"{name}_add")([upsample(x, name=f"{name}_upsample"), lateral])
+        x = upsample(x, name=f"{name}_upsample")
+        x = layers.Add(name=f"{name}_add")([x, lateral])
         x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
         x = batch_norm(f"{name}_depthwise_BN", frozen_norm)(x)
         x = layers.ReLU(name=f"{name}_relu")(_convolution(x, out, name, frozen_norm))
@@ -49,7 +52,8 @@ def build(image, frozen_norm=False, name=NAME) -> dict:
 
 
 def pairs(name=NAME) -> list[tuple[str, str]]:
-    """Names of all convolutions, each with the normalisation behind it: the trunk's first."""
+    """Names of all convolutions, each with the normalisation behind it: the trunk's first. SHORT
+    has some of them."""
     pyramid = ["fpn32"]
     for stride in _STEPS:
         pyramid += [f"fpn{stride}_lateral", f"fpn{stride}_depthwise", f"fpn{stride}"]

@@ -36,7 +36,7 @@ from keras_pose.models.encoder import KeypointEncoder
 from keras_pose.models.network import PoseNetwork
 from keras_pose.models.regression import checked
 
-BACKBONES = ("mobilenet_v2", "movenet", "movenet16")
+BACKBONES = ("mobilenet_v2", "movenet", "movenet_short")
 
 
 def PoseurMobile(

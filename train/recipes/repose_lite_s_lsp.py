@@ -2,9 +2,9 @@
 
 python train/train.py repose_lite_s_lsp --data DIR --set network.weights=backbone:FILE.keras
 
-FILE.keras is best.keras of repose_lite_m_lsp, whose extractor has seen these persons; this network
-keeps the part of it that ends at stride 16. A preset's name behind `backbone:` does as well, and so
-does what train/movenet.py writes, FILE.npz alone. Behind a random one this recipe is refused.
+FILE.keras is best.keras of repose_lite_m_lsp, whose extractor has seen these persons. A preset's
+name behind `backbone:` does as well, and so does what train/movenet.py writes, FILE.npz alone.
+Behind a random one this recipe is refused.
 """
 
 from keras_pose.data.augment import Augment
@@ -12,13 +12,13 @@ from keras_pose.training.recipe import Optimizer, Recipe
 
 recipe = Recipe(
     builder="RePoseLite",
-    network={"size": "s", "backbone": "movenet16", "frozen_norm": True},
+    network={"size": "s", "backbone": "movenet_short", "frozen_norm": True},
     augment=Augment(
         scale=(0.75, 1.25), rotate=60.0, half_body=0.05, zoom_out=0.05, background=0.05
     ),
     # an extractor with its normalisation folded in saturates at the full rate
     optimizer=Optimizer(rate=2e-3, warmup=200, slow=("Conv", "block", "expanded_conv", "fpn")),
-    epochs=12,
+    epochs=7,
     batch_size=64,
     ema=0.995,
 )
