@@ -18,6 +18,7 @@ SHORT = "movenet_short"  # without the trunk's last block and convolution: two f
 _STEPS = {16: (9, 64, 32), 8: (5, 32, 24), 4: (2, 24, 24)}
 _BESIDE = {16: 12, 8: 5}  # the trunk's last block at a stride, handed on beside the pyramid's
 _LAST = 15  # of SHORT
+TOPS = {NAME: "fpn32", SHORT: "short32"}  # the pyramid's first convolution
 
 
 def build(image, frozen_norm=False, name=NAME) -> dict:
@@ -25,17 +26,15 @@ def build(image, frozen_norm=False, name=NAME) -> dict:
     this order) and the trunk's 1280 at 32, or 160 in SHORT.
 
     image: (B, H, W, 3) float RGB 0..255, H and W multiples of 32. frozen_norm: see
-    `keras_pose.backbones.build`. name: NAME, or SHORT: its pyramid begins behind block 15, with a
-    convolution that no file has and training must find.
+    `keras_pose.backbones.build`. name: NAME, or SHORT, whose pyramid begins behind block 15.
     """
     after = mobilenet_v2.blocks(image, 1.0, frozen_norm)
     width = _STEPS[16][1]
     if name == SHORT:
         levels = {32: after[_LAST]}
-        x = layers.Conv2D(width, 1, name="short32")(levels[32])
     else:
         levels = {32: after[mobilenet_v2.LAST]}
-        x = _convolution(levels[32], width, "fpn32", frozen_norm)
+    x = _convolution(levels[32], width, TOPS[name], frozen_norm)
     for stride, (block, width, out) in _STEPS.items():
         name = f"fpn{stride}"
         lateral = _convolution(after[block], width, f"{name}_lateral", frozen_norm)
@@ -52,12 +51,14 @@ def build(image, frozen_norm=False, name=NAME) -> dict:
 
 
 def pairs(name=NAME) -> list[tuple[str, str]]:
-    """Names of all convolutions, each with the normalisation behind it: the trunk's first. SHORT
-    has some of them."""
-    pyramid = ["fpn32"]
+    """Names of all convolutions, each with the normalisation behind it: the trunk's first."""
+    trunk = mobilenet_v2.pairs()
+    if name == SHORT:
+        trunk = [pair for pair in trunk if not pair[0].startswith((f"block_{_LAST + 1}_", "Conv_1"))]
+    pyramid = [TOPS[name]]
     for stride in _STEPS:
         pyramid += [f"fpn{stride}_lateral", f"fpn{stride}_depthwise", f"fpn{stride}"]
-    return [*mobilenet_v2.pairs(), *((x, f"{x}_BN") for x in pyramid)]
+    return [*trunk, *((x, f"{x}_BN") for x in pyramid)]
 
 
 def _convolution(x, filters, name, frozen):
