@@ -8,7 +8,7 @@ keras.applications: `keras_pose.backbones.weights` fills them by name.
 from keras_pose.backbones import mobilenet_v2, movenet, resnet
 from keras_pose.errors import PoseError
 
-NAMES = (mobilenet_v2.NAME, movenet.NAME, movenet.SHORT, *resnet.BLOCKS)
+NAMES = (mobilenet_v2.NAME, *movenet.ENDS, *resnet.BLOCKS)
 STRIDES = (4, 8, 16, 32)
 
 
@@ -34,7 +34,7 @@ def build(name, image, *, alpha=1.0, stride_in="3x3", frozen_norm=False) -> dict
         raise PoseError(
             f'stride_in="3x3" for {name}', repr(stride_in), "Only ResNets have a choice here."
         )
-    if name in (movenet.NAME, movenet.SHORT):
+    if name in movenet.ENDS:
         return movenet.build(image, frozen_norm, name)
     return mobilenet_v2.build(image, alpha, frozen_norm)
 

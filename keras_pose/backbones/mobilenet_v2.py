@@ -32,9 +32,10 @@ def build(image, alpha=1.0, frozen_norm=False) -> dict:
     return {stride: after[block] for block, stride in _LEVELS.items()} | {32: after[LAST]}
 
 
-def blocks(image, alpha=1.0, frozen_norm=False) -> dict:
+def blocks(image, alpha=1.0, frozen_norm=False, last=1280, expansions=None) -> dict:
     """Features behind every inverted residual block, by its number, and behind the convolution
-    that comes last (LAST). Arguments and errors as build's."""
+    that comes last (LAST), of `last` channels. expansions: {block: factor} where it is not 6.
+    Other arguments and errors as build's."""
     number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
     if not number or not ALPHAS[0] <= alpha <= ALPHAS[1]:
         raise PoseError(
@@ -52,8 +53,9 @@ def blocks(image, alpha=1.0, frozen_norm=False) -> dict:
     for channels, repetitions, first in _GROUPS:
         for i in range(repetitions):
             block, filters = len(after), _multiple(int(channels * alpha))
-            after[block] = x = _inverted_residual(x, filters, 1 if i else first, block, norm)
-    last = max(1280, _multiple(1280 * alpha))  # never narrower: section 5 of the paper
+            wide = (expansions or {}).get(block, _EXPANSION) * x.shape[-1]
+            after[block] = x = _inverted_residual(x, filters, 1 if i else first, block, norm, wide)
+    last = max(last, _multiple(last * alpha))  # alpha makes it no narrower: section 5 of the paper
     x = layers.Conv2D(last, 1, use_bias=False, name="Conv_1")(x)
     after[LAST] = layers.ReLU(6.0, name="out_relu")(norm(x, "Conv_1_bn"))
     return after
@@ -72,13 +74,11 @@ def _norm(x, name, frozen):
     return batch_norm(name, frozen, _EPSILON)(x)
 
 
-def _inverted_residual(x, filters, stride, block, norm):
+def _inverted_residual(x, filters, stride, block, norm, wide):
     name = f"block_{block}" if block else "expanded_conv"
     start = x
     if block:
-        x = layers.Conv2D(
-            _EXPANSION * x.shape[-1], 1, padding="same", use_bias=False, name=f"{name}_expand"
-        )(x)
+        x = layers.Conv2D(wide, 1, padding="same", use_bias=False, name=f"{name}_expand")(x)
         x = layers.ReLU(6.0, name=f"{name}_expand_relu")(norm(x, f"{name}_expand_BN"))
     # Keras' own start divides by the channels too, although each is read alone: variances of a
     # thousandth, which moving statistics that begin at 1 take hundreds of steps to find

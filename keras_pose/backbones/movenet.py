@@ -1,9 +1,9 @@
-"""MoveNet's feature extractor: MobileNetV2 under a pyramid that carries coarse features to stride 4.
+"""MoveNet's feature extractor: MobileNetV2 under a pyramid that brings coarse features to stride 4.
 
 Its layers and widths were read off the published graph of MoveNet Lightning, whose weights
-`keras_pose.export.movenet` takes over: what was published as a finished network can then be trained further, on
-another skeleton and other pictures. Every separable convolution has its normalisation behind both
-halves, so that the file's folded weights have a place.
+`keras_pose.export.movenet` takes over: what was published as a finished network can then be trained
+further, on another skeleton and other pictures. Every separable convolution has its normalisation
+behind both halves, so that the file's folded weights have a place.
 """
 
 from keras import layers
@@ -12,29 +12,26 @@ from keras_pose.backbones import mobilenet_v2
 from keras_pose.layers.blocks import upsample
 from keras_pose.layers.norm import batch_norm
 
-NAME = "movenet"
-SHORT = "movenet_short"  # without the trunk's last block and convolution: two fifths of all weights
+NAME, SLIM = "movenet", "movenet_slim"
+# of the trunk's end, where most of its weights are: the last convolution's channels, and factors of
+# expansion. models.slimming makes the one of the other
+ENDS = {NAME: (1280, {}), SLIM: (256, {14: 3, 15: 3, 16: 3})}
 # stride: the trunk's block that is read there, the width of the sum, the width behind it
 _STEPS = {16: (9, 64, 32), 8: (5, 32, 24), 4: (2, 24, 24)}
 _BESIDE = {16: 12, 8: 5}  # the trunk's last block at a stride, handed on beside the pyramid's
-_LAST = 15  # of SHORT
-TOPS = {NAME: "fpn32", SHORT: "short32"}  # the pyramid's first convolution
+TOP = "fpn32"  # the pyramid's first convolution
 
 
 def build(image, frozen_norm=False, name=NAME) -> dict:
     """Levels by stride: 24 channels at 4, 56 at 8, 128 at 16 (the pyramid's and the trunk's, in
-    this order) and the trunk's 1280 at 32, or 160 in SHORT.
+    this order) and the trunk's 1280 at 32, 256 in SLIM.
 
     image: (B, H, W, 3) float RGB 0..255, H and W multiples of 32. frozen_norm: see
-    `keras_pose.backbones.build`. name: NAME, or SHORT, whose pyramid begins behind block 15.
+    `keras_pose.backbones.build`. name: one of ENDS.
     """
-    after = mobilenet_v2.blocks(image, 1.0, frozen_norm)
-    width = _STEPS[16][1]
-    if name == SHORT:
-        levels = {32: after[_LAST]}
-    else:
-        levels = {32: after[mobilenet_v2.LAST]}
-    x = _convolution(levels[32], width, TOPS[name], frozen_norm)
+    after = mobilenet_v2.blocks(image, 1.0, frozen_norm, *ENDS[name])
+    levels = {32: after[mobilenet_v2.LAST]}
+    x = _convolution(levels[32], _STEPS[16][1], TOP, frozen_norm)
     for stride, (block, width, out) in _STEPS.items():
         name = f"fpn{stride}"
         lateral = _convolution(after[block], width, f"{name}_lateral", frozen_norm)
@@ -52,13 +49,10 @@ def build(image, frozen_norm=False, name=NAME) -> dict:
 
 def pairs(name=NAME) -> list[tuple[str, str]]:
     """Names of all convolutions, each with the normalisation behind it: the trunk's first."""
-    trunk = mobilenet_v2.pairs()
-    if name == SHORT:
-        trunk = [pair for pair in trunk if not pair[0].startswith((f"block_{_LAST + 1}_", "Conv_1"))]
-    pyramid = [TOPS[name]]
+    pyramid = [TOP]
     for stride in _STEPS:
         pyramid += [f"fpn{stride}_lateral", f"fpn{stride}_depthwise", f"fpn{stride}"]
-    return [*trunk, *((x, f"{x}_BN") for x in pyramid)]
+    return [*mobilenet_v2.pairs(), *((x, f"{x}_BN") for x in pyramid)]
 
 
 def _convolution(x, filters, name, frozen):

@@ -153,7 +153,7 @@ def calibrate_norms(network, name, images, batch_size=8):
 
 
 def _all_pairs(name):
-    rooms = {mobilenet_v2.NAME: mobilenet_v2, movenet.NAME: movenet, movenet.SHORT: movenet}
+    rooms = {mobilenet_v2.NAME: mobilenet_v2} | dict.fromkeys(movenet.ENDS, movenet)
     return rooms.get(name, resnet).pairs(name)
 
 

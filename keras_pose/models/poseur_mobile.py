@@ -27,6 +27,7 @@ import keras
 from keras import layers
 
 from keras_pose import backbones
+from keras_pose.backbones import mobilenet_v2, movenet
 from keras_pose.errors import PoseError
 from keras_pose.layers import table
 from keras_pose.layers.norm import batch_norm
@@ -36,7 +37,7 @@ from keras_pose.models.encoder import KeypointEncoder
 from keras_pose.models.network import PoseNetwork
 from keras_pose.models.regression import checked
 
-BACKBONES = ("mobilenet_v2", "movenet", "movenet_short")
+BACKBONES = (mobilenet_v2.NAME, *movenet.ENDS)
 
 
 def PoseurMobile(
@@ -65,9 +66,9 @@ def PoseurMobile(
     Input: image (B, H, W, 3) float32 RGB 0..255, sides divisible by 32. Outputs as Poseur's:
     `coarse`, `layer1` ... and `coordinates`, each (B, K, 4).
 
-    backbone: one of BACKBONES. alpha: width of MobileNetV2, 0.35 to 1.4. map_weight: above 0, training also reads heatmaps
-    from the finest level and counts their loss so often (losses.WithMaps). The other arguments are
-    Poseur's.
+    backbone: one of BACKBONES. alpha: width of MobileNetV2, 0.35 to 1.4. map_weight: above 0,
+    training also reads heatmaps from the finest level and counts their loss so often
+    (losses.WithMaps). The other arguments are Poseur's.
 
     Raises PoseError for a level that the backbone lacks, sides that its strides do not divide,
     weights of other key points, and choices that do not exist.

@@ -15,7 +15,7 @@ from keras_pose.training.recipe import Optimizer, Recipe
 
 recipe = Recipe(
     builder="PoseurMobile",
-    network={"input_size": (192, 192), "backbone": "movenet_short", "frozen_norm": True},
+    network={"input_size": (192, 192), "backbone": "movenet_slim", "frozen_norm": True},
     augment=Augment(scale=(0.75, 1.25), rotate=60.0, half_body=0.1, zoom_out=0.05, background=0.05),
     # an extractor with its normalisation folded in saturates at the full rate
     optimizer=Optimizer(

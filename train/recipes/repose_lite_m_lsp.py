@@ -13,7 +13,7 @@ from keras_pose.training.recipe import Optimizer, Recipe
 recipe = Recipe(
     builder="RePoseLite",
     network={
-        "size": "m", "input_size": (192, 192), "backbone": "movenet_short", "frozen_norm": True
+        "size": "m", "input_size": (192, 192), "backbone": "movenet_slim", "frozen_norm": True
     },
     augment=Augment(scale=(0.8, 1.2), rotate=60.0, half_body=0.05, zoom_out=0.05, background=0.05),
     # an extractor with its normalisation folded in saturates at the full rate

@@ -12,13 +12,13 @@ from keras_pose.training.recipe import Optimizer, Recipe
 
 recipe = Recipe(
     builder="RePoseLite",
-    network={"size": "s", "backbone": "movenet_short", "frozen_norm": True},
+    network={"size": "s", "backbone": "movenet_slim", "frozen_norm": True},
     augment=Augment(
         scale=(0.75, 1.25), rotate=60.0, half_body=0.05, zoom_out=0.05, background=0.05
     ),
     # an extractor with its normalisation folded in saturates at the full rate
     optimizer=Optimizer(rate=2e-3, warmup=200, slow=("Conv", "block", "expanded_conv", "fpn")),
-    epochs=7,
+    epochs=9,
     batch_size=64,
     ema=0.995,
 )

@@ -1,0 +1,109 @@
+"""Takes channels out of the end of a network's trunk, and loses next to nothing by it.
+
+Behind MoveNet's extractor most weights stand in the last three blocks and the convolution behind
+them, at stride 32, where a picture has few cells. Of what each expands to, the channels that say
+most remain, and the layer that reads them is fitted anew, by least squares to what it gave before.
+"""
+
+import keras
+import numpy as np
+
+from keras_pose.backbones import movenet
+from keras_pose.errors import PoseError
+from keras_pose.models.network import PoseNetwork
+
+_RIDGE = 1e-4  # of the features' mean variance: channels that hardly vary get no large weights
+
+
+def slim(network, images, batch_size=16) -> PoseNetwork:
+    """A network around "movenet_slim" that does nearly what one around "movenet" does.
+
+    network: PoseNetwork around "movenet" whose other layers do not read stride 32, as RePoseLite;
+    its arguments but the backbone stay. images: (N, H, W, 3) float RGB 0..255, some hundred
+    training crops, to fit on. The layers that are fitted have their normalisation folded in.
+
+    Raises PoseError for a network around another backbone, and where other layers would not fit.
+    """
+    if network.arguments.get("backbone") != movenet.NAME:
+        raise PoseError(
+            f"a network around {movenet.NAME}",
+            f"a {network.builder} around {network.arguments.get('backbone')}",
+            "Train one with --set network.backbone=movenet.",
+        )
+    config = network.get_config()
+    config["arguments"] |= {"backbone": movenet.SLIM}
+    made = PoseNetwork.from_config(config)
+    steps = _steps()
+    changed = {name for step in steps for name in (*step.producers, step.reader)}
+    for layer in made.layers:
+        if layer.weights and layer.name not in changed:
+            _copy(network, layer)
+    for step in steps:  # from the picture on: each fit sees what the ones before it left
+        _keep(network, made, step, images, batch_size)
+        _fit(network, made, step.reader, images, batch_size)
+    return made
+
+
+class _Step:
+    """Layers whose channels are chosen from, and the convolution that reads them."""
+
+    def __init__(self, producers, reader):
+        norms = dict(movenet.pairs())
+        self.producers = [name for conv in producers for name in (conv, norms[conv])]
+        self.reader, self.norm = reader, norms[reader]
+
+
+def _steps():
+    blocks = [f"block_{block}" for block in movenet.ENDS[movenet.SLIM][1]]
+    found = [_Step([f"{b}_expand", f"{b}_depthwise"], f"{b}_project") for b in blocks]
+    return [*found, _Step(["Conv_1"], movenet.TOP)]
+
+
+def _copy(network, layer):
+    there = {other.name: other for other in network.layers}
+    values = there[layer.name].get_weights() if layer.name in there else []
+    shapes, found = [tuple(w.shape) for w in layer.weights], [v.shape for v in values]
+    if found != shapes:
+        raise PoseError(
+            f"a network whose {layer.name} keeps its shapes {shapes} behind {movenet.SLIM}",
+            f"one with {found}",
+            "Slim a network that does not read stride 32 itself, as RePoseLite.",
+        )
+    layer.set_weights(values)
+
+
+def _keep(network, made, step, images, batch_size):
+    """Copies those channels of the producers that move the reader's sum most."""
+    reader = network.get_layer(step.reader)
+    spread = _seen(network, reader.input, images, batch_size).std(axis=0)
+    says = spread * np.linalg.norm(reader.kernel.numpy()[0, 0], axis=1)
+    count = made.get_layer(step.reader).input.shape[-1]
+    kept = np.sort(np.argsort(-says)[:count])
+    for name in step.producers:
+        layer = network.get_layer(name)
+        # a depthwise kernel (3, 3, C, 1) has its channels third, all else last
+        axis = 2 if isinstance(layer, keras.layers.DepthwiseConv2D) else -1
+        made.get_layer(name).set_weights([v.take(kept, axis) for v in layer.get_weights()])
+
+
+def _fit(network, made, reader, images, batch_size):
+    """Least squares from what the reader sees now to what its normalisation gave before."""
+    convolution, norm = made.get_layer(reader), made.get_layer(dict(movenet.pairs())[reader])
+    x = _seen(made, convolution.input, images, batch_size)
+    y = _seen(network, network.get_layer(norm.name).output, images, batch_size)
+    x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
+    square = (x - x_mean).T @ (x - x_mean)
+    square += _RIDGE * np.trace(square) / len(square) * np.eye(len(square))
+    kernel = np.linalg.solve(square, (x - x_mean).T @ (y - y_mean))
+    convolution.kernel.assign(kernel[None, None].astype(np.float32))
+    one = np.ones_like(y_mean)
+    norm.gamma.assign(one * np.sqrt(1 + norm.epsilon))
+    norm.beta.assign(y_mean - x_mean @ kernel)
+    norm.moving_mean.assign(0 * one)
+    norm.moving_variance.assign(one)
+
+
+def _seen(network, tensor, images, batch_size):
+    """A tensor's values over all pictures and cells, (cells, C) float64."""
+    values = keras.Model(network.inputs[0], tensor).predict(images, batch_size, verbose=0)
+    return values.reshape(-1, values.shape[-1]).astype(np.float64)
