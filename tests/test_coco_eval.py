@@ -341,6 +341,38 @@ def test_doubles_are_suppressed_and_the_rest_is_scored(dataset, tmp_path):
     assert {r["score"] for r in report.results} == {0.8} and report.scores["AP"] == 1
 
 
+@pytest.mark.parametrize(("similarity", "suppressed"), [(0.905, 1), (0.895, 0)])
+def test_doubles_are_told_by_the_area_of_the_crop(dataset, tmp_path, similarity, suppressed):
+    reader = CocoReader(dataset(pictures=1), [tmp_path / "images"])
+    sample = reader.samples[0]
+    margin = 1.4
+    _, _, width, height = geometry.crop_box(sample.box, SIZE, margin)
+    assert width * height > 1.2 * margin**2 * sample.box[2] * sample.box[3]  # the aspect counts too
+    sigma = reader.skeleton.sigmas[0]
+    assert set(reader.skeleton.sigmas) == {sigma}
+    away = np.sqrt(-2 * width * height * (2 * sigma) ** 2 * np.log(similarity))
+    chosen = [coco.Place(sample.box, sample.picture, name, sample.source) for name in "ab"]
+    points = [sample.keypoints, sample.keypoints + (away, 0)]
+    predict = told(chosen, points, np.ones((2, 3)), margin)
+    results, gone, _ = coco.find(predict, reader, chosen, SIZE, margin)
+    assert (gone, len(results)) == (suppressed, 2 - suppressed)
+
+
+def test_poses_without_a_finite_score_are_left_out_and_counted(dataset, tmp_path):
+    reader = CocoReader(dataset(), [tmp_path / "images"])
+    points = [s.keypoints for s in reader.samples]
+    scores = np.ones((len(points), 3))
+    scores[0, 1], scores[1] = np.nan, np.inf
+    report = coco.evaluate(told(reader.samples, points, scores), reader, SIZE)
+    assert report.poses == len(reader) - 2 and report.persons == len(reader)
+    assert report.scores["AR"] == pytest.approx(1 - 2 / len(reader))
+    assert reader.skips.count == 2 and reader[0].name in reader.skips.summary()
+    nothing = told(reader.samples, points, np.full_like(scores, np.nan))
+    report = coco.evaluate(nothing, reader, SIZE)
+    assert report.poses == 0 and report.persons == len(reader) and report.scores["AP"] == 0
+    assert reader.skips.count == len(reader)
+
+
 def test_who_is_not_detected_is_missed(dataset, tmp_path):
     reader = CocoReader(dataset(), [tmp_path / "images"])
     boxes = detections(tmp_path / "boxes.json", reader, lambda n, e: [e] if n % 2 else [])

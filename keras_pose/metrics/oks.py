@@ -49,8 +49,9 @@ def _outside(points, box):
 def nms(keypoints, scores, areas, sigmas, threshold=0.9):
     """OKS-NMS: of poses in one picture that are nearly the same, the one with the best score stays.
 
-    keypoints: (N, K, 2); scores: (N,), equal ones keep their order; areas: (N,), of the persons'
-    boxes, in two poses' OKS their mean; threshold: a pose goes whose OKS with a better one is
+    keypoints: (N, K, 2); scores: (N,), equal ones keep their order; areas: (N,), of the crops
+    that the poses were found in (in the releases the person's box, grown and at the input's
+    aspect), in two poses' OKS their mean; threshold: a pose goes whose OKS with a better one is
     above it (0.9 in SimpleBaseline's, HRNet's and PoseFix's releases).
     Returns the indices of those that stay, best first.
     Raises PoseError for scores that are not finite.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_pose import geometry
 from keras_pose.data.coco import CocoReader
 from keras_pose.data.results_file import read_detections
 from keras_pose.errors import PoseError
@@ -152,7 +153,10 @@ def find(predict, reader, chosen, input_size, crop_margin=1.25, columns=(), flip
     score is of, all where it is empty; flip: name of a fusion of the flip test, "" for none.
 
     A pose's score is its box's times the mean of its key points'. Of poses in one picture that
-    OKS-NMS takes for one, with their boxes' areas, the better stays.
+    OKS-NMS takes for one, the better stays. Its areas are those of the crops that the network saw
+    (of several scales, the frame): boxes grown by the margin to the input's aspect, as in
+    SimpleBaseline's and HRNet's releases. Poses whose score is no finite number are counted in the
+    reader's skips and left out.
     Points are written as they are, since COCO's key points have this project's convention.
     """
     if flip:
@@ -161,14 +165,18 @@ def find(predict, reader, chosen, input_size, crop_margin=1.25, columns=(), flip
     together = {}
     for place, points, scores in look(predict, reader, chosen, input_size, crop_margin, progress):
         score = place.score * float(np.mean(scores[columns]))
+        poses = together.setdefault(place.picture, [])  # without a pose, too, it was looked at
+        if not np.isfinite(score):
+            reader.skips.add(place.name, "pose whose score is no finite number, skipped")
+            continue
         pose = entry(place.picture, reader.category, points, scores, score)
-        together.setdefault(place.picture, []).append((pose, place))
+        poses.append((pose, geometry.crop_box(place.box, input_size, crop_margin)))
     results, suppressed = [], 0
     sigmas = np.array(reader.skeleton.sigmas)[columns]
     for poses in together.values():
         shape = (len(poses), reader.skeleton.count, 3)
         points = np.array([pose["keypoints"] for pose, _ in poses]).reshape(shape)
-        areas = [place.box[2] * place.box[3] for _, place in poses]
+        areas = [crop[2] * crop[3] for _, crop in poses]
         scores = [pose["score"] for pose, _ in poses]
         stay = nms(points[:, columns, :2], scores, areas, sigmas, NMS)
         results += [poses[n][0] for n in stay]
@@ -183,7 +191,8 @@ def evaluate(predict, reader, input_size, crop_margin=1.25, detections=None, lim
     reader: a CocoReader; detections: path of a detections JSON, None for the annotations' boxes;
     limit: at most so many boxes, in whole pictures, 0 for all; flip: name of a fusion of the flip
     test; only: names of the key points that count, of ground truth and poses alike. Pictures that
-    cannot be read are not scored and are counted in the reader's skips.
+    cannot be read are not scored and are counted in the reader's skips, as are poses without a
+    finite score, whose persons are missed.
     Raises PoseError when no picture can be read, and as `places` does.
     """
     columns = [reader.skeleton.index(name) for name in only]
@@ -191,7 +200,7 @@ def evaluate(predict, reader, input_size, crop_margin=1.25, detections=None, lim
     results, suppressed, unread = find(
         predict, reader, chosen, input_size, crop_margin, columns, flip, progress
     )
-    if chosen and not results:
+    if chosen and all(place.picture in unread for place in chosen):
         raise PoseError(
             "at least one readable picture", reader.skips.summary(), "Check the data folder."
         )
