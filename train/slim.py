@@ -8,6 +8,7 @@ import argparse
 
 import numpy as np
 
+from keras_pose.backbones import movenet
 from keras_pose.data import sheet
 from keras_pose.data.batches import Loader
 from keras_pose.data.open import open_reader
@@ -21,9 +22,14 @@ _BATCH = 32
 @command_line
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", help="best.keras of a run with network.backbone=movenet")
+    parser.add_argument(
+        "model", help="best.keras of a run with network.backbone=movenet, or one slimmed before"
+    )
     parser.add_argument("--data", required=True, help="what it was trained on")
     parser.add_argument("--out", required=True, metavar="FILE.keras")
+    parser.add_argument(
+        "--to", choices=list(movenet.ENDS)[1:], default=movenet.SLIM, help="what to make of it"
+    )
     parser.add_argument("--count", type=int, default=640, help="training crops to fit on")
     parser.add_argument(
         "--recipe", default="repose_lite_m_lsp", help="whose augmentation the crops get"
@@ -40,7 +46,7 @@ def main(arguments=None):
 
         model = network.load(given.model)
     crops = _crops(given, model)
-    made = slim(model, crops)
+    made = slim(model, crops, given.to)
     made.save(given.out)
     before, after = model.count_params(), made.count_params()
     print(f"wrote {given.out}: {after:,} of {before:,} weights, fitted on {len(crops)} crops")

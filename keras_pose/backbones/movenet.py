@@ -12,10 +12,14 @@ from keras_pose.backbones import mobilenet_v2
 from keras_pose.layers.blocks import upsample
 from keras_pose.layers.norm import batch_norm
 
-NAME, SLIM = "movenet", "movenet_slim"
+NAME, SLIM, SLIMMER = "movenet", "movenet_slim", "movenet_slimmer"
 # of the trunk's end, where most of its weights are: the last convolution's channels, and factors of
-# expansion. models.slimming makes the one of the other
-ENDS = {NAME: (1280, {}), SLIM: (256, {14: 3, 15: 3, 16: 3})}
+# expansion. models.slimming makes each of those before it
+ENDS = {
+    NAME: (1280, {}),
+    SLIM: (256, {14: 3, 15: 3, 16: 3}),
+    SLIMMER: (128, {14: 2, 15: 2, 16: 2}),
+}
 # stride: the trunk's block that is read there, the width of the sum, the width behind it
 _STEPS = {16: (9, 64, 32), 8: (5, 32, 24), 4: (2, 24, 24)}
 _BESIDE = {16: 12, 8: 5}  # the trunk's last block at a stride, handed on beside the pyramid's
@@ -24,7 +28,7 @@ TOP = "fpn32"  # the pyramid's first convolution
 
 def build(image, frozen_norm=False, name=NAME) -> dict:
     """Levels by stride: 24 channels at 4, 56 at 8, 128 at 16 (the pyramid's and the trunk's, in
-    this order) and the trunk's 1280 at 32, 256 in SLIM.
+    this order) and the trunk's last at 32 (ENDS).
 
     image: (B, H, W, 3) float RGB 0..255, H and W multiples of 32. frozen_norm: see
     `keras_pose.backbones.build`. name: one of ENDS.

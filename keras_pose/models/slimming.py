@@ -15,29 +15,31 @@ from keras_pose.models.network import PoseNetwork
 _RIDGE = 1e-4  # of the features' mean variance: channels that hardly vary get no large weights
 
 
-def slim(network, images, batch_size=16) -> PoseNetwork:
-    """A network around "movenet_slim" that does nearly what one around "movenet" does.
+def slim(network, images, to=movenet.SLIM, batch_size=16) -> PoseNetwork:
+    """A network behind a smaller extractor that does nearly what this one does.
 
-    network: PoseNetwork around "movenet" whose other layers do not read stride 32, as RePoseLite;
-    its arguments but the backbone stay. images: (N, H, W, 3) float RGB 0..255, some hundred
-    training crops, to fit on. The layers that are fitted have their normalisation folded in.
+    network: PoseNetwork around one of movenet.ENDS whose other layers do not read stride 32, as
+    RePoseLite; its arguments but the backbone stay. to: a later one of ENDS. images:
+    (N, H, W, 3) float RGB 0..255, some hundred training crops, to fit on. The layers that are
+    fitted have their normalisation folded in.
 
     Raises PoseError for a network around another backbone, and where other layers would not fit.
     """
-    if network.arguments.get("backbone") != movenet.NAME:
+    names, given = list(movenet.ENDS), network.arguments.get("backbone")
+    if given not in names or to not in names[names.index(given) + 1 :]:
         raise PoseError(
-            f"a network around {movenet.NAME}",
-            f"a {network.builder} around {network.arguments.get('backbone')}",
-            "Train one with --set network.backbone=movenet.",
+            f"a network behind one of {names}, and a later one of them to make of it",
+            f"a {network.builder} behind {given}, and {to!r}",
+            "Train one with --set network.backbone=movenet, or name a slimmer one.",
         )
     config = network.get_config()
-    config["arguments"] |= {"backbone": movenet.SLIM}
+    config["arguments"] |= {"backbone": to}
     made = PoseNetwork.from_config(config)
-    steps = _steps()
+    steps = _steps(to)
     changed = {name for step in steps for name in (*step.producers, step.reader)}
     for layer in made.layers:
         if layer.weights and layer.name not in changed:
-            _copy(network, layer)
+            _copy(network, layer, to)
     for step in steps:  # from the picture on: each fit sees what the ones before it left
         _keep(network, made, step, images, batch_size)
         _fit(network, made, step.reader, images, batch_size)
@@ -53,19 +55,19 @@ class _Step:
         self.reader, self.norm = reader, norms[reader]
 
 
-def _steps():
-    blocks = [f"block_{block}" for block in movenet.ENDS[movenet.SLIM][1]]
+def _steps(to):
+    blocks = [f"block_{block}" for block in movenet.ENDS[to][1]]
     found = [_Step([f"{b}_expand", f"{b}_depthwise"], f"{b}_project") for b in blocks]
     return [*found, _Step(["Conv_1"], movenet.TOP)]
 
 
-def _copy(network, layer):
+def _copy(network, layer, to):
     there = {other.name: other for other in network.layers}
     values = there[layer.name].get_weights() if layer.name in there else []
     shapes, found = [tuple(w.shape) for w in layer.weights], [v.shape for v in values]
     if found != shapes:
         raise PoseError(
-            f"a network whose {layer.name} keeps its shapes {shapes} behind {movenet.SLIM}",
+            f"a network whose {layer.name} keeps its shapes {shapes} behind {to}",
             f"one with {found}",
             "Slim a network that does not read stride 32 itself, as RePoseLite.",
         )
