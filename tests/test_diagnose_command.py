@@ -113,6 +113,7 @@ def test_results_that_fit_nothing_are_refused(data, tmp_path):
         ([], "at least one annotated"),
         ([{**everybody()[0], "image_id": 77}], "77"),
         ([{**everybody()[0], "keypoints": [1, 2, 3]}], "51 numbers"),
+        ([{**everybody()[0], "category_id": 5}], "all of category 5"),
         ([{**everybody()[0], "score": float("nan")}], "finite"),
     ):
         with pytest.raises(PoseError, match=part):
@@ -151,10 +152,32 @@ def test_persons_without_a_size_are_left_out_and_counted():
     assert "1 persons left out" in found.table()
 
 
-def test_the_command_prints_and_writes_before_and_after(data, capsys):
+def test_results_are_diagnosed_without_the_pictures(data, capsys):
+    path = data / "results.json"
+    path.write_text(json.dumps(everybody(lambda points: points[MIRROR])))
+    found = diagnosis.of_results(path, open_reader(data, "val"))
+    (data / "val" / "1.png").unlink()
+    assert len(open_reader(data, "val")) == (PICTURES - 1) * PERSONS
+    for picture in (data / "val").iterdir():
+        picture.unlink()
+    reader = open_reader(data, "val", pictures=False)
+    assert (diagnosis.of_results(path, reader).codes == found.codes).all()
+    _command().main([str(path), "--data", str(data)])
+    assert found.table() in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        _command().main([str(path), "model.keras", "--data", str(data)])
+    assert "picture is gone" in capsys.readouterr().err
+
+
+def _command():
     spec = importlib.util.spec_from_file_location("diagnose", ROOT / "train" / "diagnose.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
+
+
+def test_the_command_prints_and_writes_before_and_after(data, capsys):
+    script = _command()
     before, after = data / "before.json", data / "after.json"
     before.write_text(json.dumps(everybody(lambda points: points + 6.0)))
     after.write_text(json.dumps(everybody()))

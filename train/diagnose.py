@@ -38,10 +38,12 @@ def main(arguments=None):
         from keras_pose.training import diagnosis, diagnosis_report
 
     fusion = options.fusion or ("agreeing" if options.flip else "")
-    reader = open_reader(options.data, options.split)
+    files = [Path(given).suffix.lower() == ".json" for given in options.inputs]
+    # no pixel is needed for results; beside a model they are about the persons that it can see
+    reader = open_reader(options.data, options.split, pictures=not all(files))
     diagnoses = []
-    for given in options.inputs:
-        if Path(given).suffix.lower() == ".json":
+    for given, of_file in zip(options.inputs, files, strict=True):
+        if of_file:
             diagnoses.append(diagnosis.of_results(given, reader, options.least))
         else:
             diagnoses.append(

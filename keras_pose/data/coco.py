@@ -21,7 +21,8 @@ class CocoReader(PictureReader):
 
     annotations: path of the JSON. images: folder that `file_name` is relative to, or several, of
     which the first that holds any of the first pictures is taken. category: name; by default the
-    first category that has key points.
+    first category that has key points. pictures: False for annotations alone: nobody will look at
+    the pictures, so nobody looks for them, and none is gone.
 
     A point with v = 0 is masked; v = 1 (labelled, hidden) and 2 count alike, as in COCO's own
     evaluation. A person's extent is the annotated bounding box where there is one, because few
@@ -36,13 +37,13 @@ class CocoReader(PictureReader):
     category: the id that was chosen. files: picture id -> path, None for a picture that is gone.
     """
 
-    def __init__(self, annotations, images, category: str | None = None):
+    def __init__(self, annotations, images, category: str | None = None, pictures: bool = True):
         self.path = Path(annotations)
         folders = [Path(f) for f in (images if isinstance(images, (list, tuple)) else [images])]
         content = json_file.read(self.path)
         entry = self._category(self._get(content, "categories", "the file"), category)
         super().__init__(Skeleton.from_coco_category(entry))
-        self.files = self._files(self._get(content, "images", "the file"), folders)
+        self.files = self._files(self._get(content, "images", "the file"), folders, pictures)
         self.category = self._get(entry, "id", "a category")
         objects = self._objects(content)
         crowded = self._people(objects)
@@ -112,12 +113,14 @@ class CocoReader(PictureReader):
             )
         return usable[0]
 
-    def _files(self, images, folders):
-        """Picture id -> path, None for a picture that is gone."""
+    def _files(self, images, folders, looked_for):
+        """Picture id -> path, None for a picture that was looked for and is gone."""
         names = {}
         for image in images:
             title = f"image {image.get('id', '?')}" if isinstance(image, dict) else "an image"
             names[self._get(image, "id", title)] = Path(self._get(image, "file_name", title))
+        if not looked_for:
+            return {picture: folders[0] / name for picture, name in names.items()}
         return find(names, folders)
 
     def _people(self, objects):

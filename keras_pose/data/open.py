@@ -16,7 +16,7 @@ _MPII = [
 _VALID = ["annot/valid.json", "annotations/valid.json", "valid.json"]
 
 
-def open_reader(where, split: str = "train"):
+def open_reader(where, split: str = "train", pictures: bool = True):
     """A reader of labelled persons.
 
     where: "figures" or "figures:N" (rendered on the fly, N of them); a folder of LSP or LSP
@@ -26,6 +26,7 @@ def open_reader(where, split: str = "train"):
     or annot/train.json and annot/valid.json) or FLIC (examples.mat) with images/; one file of any
     of these, told apart by what is in it; or a .pack that train/pack.py wrote.
     split: "train" or "val"; a folder or file that is not divided is read whole for both.
+    pictures: False for what needs the annotations alone, which only COCO's can do without pictures.
     Raises PoseError that lists what was looked for.
     """
     if split not in _SPLITS:
@@ -33,9 +34,10 @@ def open_reader(where, split: str = "train"):
     if str(where).partition(":")[0] == "figures":
         return _figures(str(where), split)
     path = Path(where)
-    opener = {".json": _json, ".mat": _mat}.get(path.suffix.lower())
-    if opener:
-        return opener(path, split)
+    if path.suffix.lower() == ".json":
+        return _json(path, split, pictures)
+    if path.suffix.lower() == ".mat":
+        return _mat(path, split)
     if path.suffix.lower() == SUFFIX:
         return PackReader(path, split)
     names = [
@@ -52,7 +54,7 @@ def open_reader(where, split: str = "train"):
     ]
     for name in names:
         if (path / name).is_file():
-            return (_json if name.endswith(".json") else _mat)(path / name, split)
+            return open_reader(path / name, split, pictures)
     looked = ", ".join(names)
     raise PoseError(
         'a data folder, a .json, a .mat, a .pack or "figures"',
@@ -99,7 +101,7 @@ def _mat(path, split):
     )
 
 
-def _json(path, split):
+def _json(path, split, pictures):
     """A list of persons is MPII's layout, an object COCO's."""
     try:
         with path.open(encoding="utf-8") as file:  # its head alone: COCO's is 200 MB in one line
@@ -107,14 +109,14 @@ def _json(path, split):
     except (OSError, ValueError):
         first = ""  # refused below, with the reason
     if first != "[":
-        return _coco(path, split)
+        return _coco(path, split, pictures)
     from keras_pose.data.mpii_json import MpiiJsonReader
 
     root = path.parent.parent if path.parent.name in ("annot", "annotations") else path.parent
     return MpiiJsonReader(path, [root / "images", root])
 
 
-def _coco(path, split):
+def _coco(path, split, pictures):
     """A CocoReader with the folders in which its pictures may lie."""
     from keras_pose.data.coco import CocoReader
 
@@ -122,4 +124,4 @@ def _coco(path, split):
     stem = path.stem.rpartition("_")[2]  # "val2017" of person_keypoints_val2017
     names = dict.fromkeys([stem, f"{split}2017", split])
     folders = [root / n for n in names] + [root / "images" / n for n in names]
-    return CocoReader(path, [*folders, root / "images", root, path.parent])
+    return CocoReader(path, [*folders, root / "images", root, path.parent], pictures=pictures)

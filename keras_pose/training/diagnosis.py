@@ -78,9 +78,10 @@ def diagnose(name, predicted, samples, persons, skeleton, notes=()) -> Diagnosis
 def of_results(path, reader, least=0.1) -> Diagnosis:
     """Diagnoses a file of key point results (COCO's format) of a COCO data set.
 
-    reader: a CocoReader of the annotations; least: as in metrics.diagnosis.match, by which the
-    poses of a picture choose persons. Persons without a pose and poses without a person are no kind
-    of error at a key point: notes count them. A point that is 0, 0, 0 has no answer, and is a miss.
+    reader: a CocoReader of the annotations, which may be one without pictures; least: as in
+    metrics.diagnosis.match, by which the poses of a picture choose persons. Persons without a pose
+    and poses without a person are no kind of error at a key point: notes count them. A point that
+    is 0, 0, 0 has no answer, and is a miss.
     Raises PoseError for data that are not COCO's, and what data.results_file.read_results does.
     """
     if not isinstance(reader, CocoReader):
@@ -89,7 +90,7 @@ def of_results(path, reader, least=0.1) -> Diagnosis:
             f"{path} for {reader.skeleton.name} data of another kind",
             "Give the model itself in place of its results.",
         )
-    results = read_results(path, reader.skeleton.count, reader.files.keys())
+    results = read_results(path, reader.skeleton.count, reader.files.keys(), reader.category)
     results = [r for r in results if r["category_id"] == reader.category]
     points = np.array([r["keypoints"] for r in results], np.float64)
     points = points.reshape(len(results), reader.skeleton.count, 3)
