@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import layers, ops
 from model_checks import ARM, ModelChecks, batch, pictures, run
 
 from keras_pose.errors import PoseError
@@ -90,6 +91,33 @@ def test_kernels_move_the_receptive_field():
     small = {**TINY, "stages": 2, "input_size": [64, 64]}
     fields = [receptive_fields(CPM(**{**small, "kernels": k})) for k in ((3, 3), (5, 7, 9))]
     assert [f["heatmaps"] - f["stage1"] for f in fields] == [8 * 4, 8 * 18]
+
+
+@pytest.mark.parametrize(
+    "unknown, named",
+    [
+        (layers.Conv2DTranspose(2, 4, 2, padding="same"), "Conv2DTranspose"),
+        (lambda x: ops.image.resize(x, (8, 8)), "Resize"),
+        (lambda x: ops.flip(x, axis=2), "Flip"),  # of the same size
+        (layers.GlobalAveragePooling2D(keepdims=True), "GlobalAveragePooling2D"),
+        (layers.UpSampling2D(2, interpolation="bicubic"), "UpSampling2D"),
+        (lambda x: layers.Concatenate(axis=1)([x, x]), "Concatenate"),
+    ],
+)
+def test_what_is_not_known_to_see_a_square_is_refused(unknown, named):
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(2, 3, name="before")(layers.ZeroPadding2D(1)(image))
+    assert receptive_fields(keras.Model(image, x))["before"] == 3
+    x = layers.ReLU()(unknown(x))
+    with pytest.raises(PoseError, match=f"a {named}"):
+        receptive_fields(keras.Model(image, x))
+
+
+def test_an_enlarged_map_has_smaller_steps():
+    image = keras.Input((16, 16, 3))
+    x = layers.UpSampling2D(2, interpolation="bilinear", name="larger")(image)
+    x = layers.Conv2D(2, 5, name="after")(x)
+    assert receptive_fields(keras.Model(image, x)) == {"larger": 2, "after": 4}
 
 
 def test_stages_share_the_features_and_nothing_else():
