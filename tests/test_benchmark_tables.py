@@ -43,21 +43,41 @@ def test_percentages():
     assert published.percent(1.0, None) is None and published.cell(None, "+.2f") == "-"
 
 
+def committed(name):
+    with open(ROOT / "benchmarks" / "results" / name, newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_poseurs_committed_counts_are_as_expected():
-    with open(ROOT / "benchmarks" / "results" / "poseur_counts.csv", newline="") as file:
-        lines = list(csv.DictReader(file))
+    lines = committed("poseur_counts.csv")
     assert len(lines) > 10 and {line["within_1_%"] for line in lines} == {"yes"}
     base = next(line for line in lines if line["setting"] == "layers 3")
     assert base["parameters"] == "28898326"
 
 
 def test_the_heatmap_networks_committed_counts_are_as_expected():
-    with open(ROOT / "benchmarks" / "results" / "heatmap_counts.csv", newline="") as file:
-        lines = list(csv.DictReader(file))
+    lines = committed("heatmap_counts.csv")
     assert {line["within_1_%"] for line in lines} == {"yes"}
     found = {f"{line['table']} {line['setting']}": int(line["parameters"]) for line in lines}
     assert found["SB ResNet-50"] == 33_999_697 and found["HRNet W32"] == 28_536_113
     assert len([name for name in found if name.startswith("CPM")]) == 5
+
+
+def test_decoders_as_committed_come_closer_one_after_the_other():
+    """Mean error in cells, on maps without noise, of both of the codecs that have maps."""
+    lines = [line for line in committed("decoding.csv") if float(line["noise"]) == 0]
+    for codec in ("gaussian", "softmax"):
+        errors = {
+            line["decoder"]: float(line["mean_cells"]) for line in lines if line["codec"] == codec
+        }
+        assert errors["argmax"] > errors["quarter"] > errors["dark"]
+        assert errors["dark"] < 0.1
+
+
+def test_scoring_as_committed_is_fast_and_agrees():
+    (line,) = committed("coco_speed.csv")
+    assert int(line["pictures"]) == 5000 and float(line["times_faster"]) >= 2
+    assert float(line["largest_difference"]) <= 1e-9
 
 
 def test_a_count_is_compared_with_what_was_expected_and_published():
