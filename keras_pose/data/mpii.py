@@ -41,9 +41,11 @@ class MpiiReader(PictureReader):
 
     A person's extent is that of objpos and scale, as everybody crops MPII, or else of the joints.
     `Sample.head` is 0.6 of the diagonal of the head's box, NaN without one: PCKh leaves such a
-    person out. Test pictures, persons without joints, pictures that are gone and points with an id
-    of no joint are counted in `skips`. Raises PoseError for a file without RELEASE, or whose
-    parts do not belong together.
+    person out. `Sample.others` are made of the persons that are read: whom `single`, the split or
+    missing joints leave out is in nobody's `others`, and has a box in `people` at most. Test
+    pictures, persons without joints, pictures that are gone and points with an id of no joint are
+    counted in `skips`. Raises PoseError for a file without RELEASE, or whose parts do not belong
+    together.
     """
 
     def __init__(self, annotations, images, split: str | None = None, single: bool = False):

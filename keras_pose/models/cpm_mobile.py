@@ -12,8 +12,8 @@ Where it departs, and why:
 - three stages: every further one would cost a sixth of the whole.
 - beliefs are read by convolutions of their own, and added: the sum is what one convolution over
   both, side by side, would give, but int8 can give beliefs, which lie in 0..1, steps of their own.
-- kernels of 5 x 5 in place of 11 x 11: LiteRT has no fast depthwise convolution of 7 x 7 and more
-  on a CPU, and after the trunk the whole crop is in sight anyway.
+- kernels of 5 x 5 in place of 11 x 11, for speed. After the trunk the whole crop is in sight
+  anyway.
 - residual blocks, whose sum keeps a stage's gradient as the intermediate supervision does.
 """
 
