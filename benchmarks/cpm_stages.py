@@ -64,18 +64,21 @@ def main(arguments=None):
     parser = cpm_runs.parser(__doc__.splitlines()[0], "runs/cpm_stages")
     parser.add_argument("--model", help="a trained network of stages, instead of training one")
     given = parser.parse_args(arguments)
+    from keras_pose.models import start
+
     recipe, data, out, results = cpm_runs.opened(given)
     best = given.model
     if best is None:
         recipe = cpm_runs.changed(recipe, {"stages": 3 if given.smoke else STAGES})
         best = cpm_runs.trained(recipe, data, out / "run")
+    model = start.short(given.model) if given.model else recipe.name
     rows, curves = [], {}
     for name in stage_outputs(best):
         found = cpm_runs.found(best, data, recipe, name)
         curves[name] = curve(found)
         for threshold, value in zip(THRESHOLDS, curves[name], strict=True):
             row = {"stage": int(name[5:]), "threshold": threshold, "pck": round(value, 2)}
-            rows.append({**row, "persons": len(found.truth), "recipe": recipe.name})
+            rows.append({**row, "persons": len(found.truth), "model": model})
         print(f"{name}: {curves[name][-1]:.1f} PCK@0.2, {curves[name][10]:.1f} PCK@0.1")
     table.write_with_command(results / "cpm_stages.csv", rows, __file__)
     picture(curves, results / "cpm_stages.png")

@@ -165,6 +165,40 @@ def test_a_scheme_becomes_a_line_of_the_table(recipe, data, tmp_path, monkeypatc
     assert 0 <= float(row["pck@0.2"]) <= 100 and "cpm_schemes.py" in row["command"]
 
 
+def test_the_joint_phase_goes_on_with_all_that_was_stacked(recipe, tmp_path):
+    """Scheme (iii): what (ii) leaves, nothing of it frozen, with the recipe's own dropout."""
+    *alone, joint = cpm_schemes.phases("iii", 2, 4)
+    before, draw = None, np.random.default_rng(0)
+    for number, phase in enumerate(alone, 1):
+        network = cpm_schemes.recipe_of(phase, recipe, before).build("lsp14")
+        for weight in network.trainable_weights:  # as if trained
+            weight.assign(weight + draw.normal(0, 0.1, weight.shape))
+        before = tmp_path / f"{number}.keras"
+        network.save(before)
+    own = cpm_schemes.recipe_of(joint, recipe, before)
+    started = own.build("lsp14")
+    assert own.frozen == () and all(layer.trainable for layer in started.layers)
+    assert len(started.trainable_weights) == len(started.weights) > len(network.trainable_weights)
+    assert started.arguments["supervised"] == "all" and started.arguments["dropout"] == 0.5
+    kept = named(network)
+    assert kept.keys() == named(started).keys()
+    for name, weights in named(started).items():
+        for mine, theirs in zip(weights, kept[name], strict=True):
+            np.testing.assert_array_equal(mine, theirs, err_msg=name)
+
+
+def test_stages_of_a_given_network_are_called_by_its_name(recipe, data, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    cpm(2).save(tmp_path / "mine" / "best.keras")
+    opened = (recipe, data, tmp_path / "runs", tmp_path)
+    monkeypatch.setattr(cpm_runs, "opened", lambda given: opened)
+    cpm_stages.main(["--model", str(tmp_path / "mine" / "best.keras")])
+    with open(tmp_path / "cpm_stages.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert {line["model"] for line in lines} == {"mine/best.keras"}
+    assert {line["stage"] for line in lines} == {"1", "2"} and len(lines) == 2 * 21
+
+
 def test_a_recipe_without_stages_is_refused():
     with pytest.raises(PoseError, match="cpm_figures"):
         cpm_schemes.stages_of(train_worker.recipe())
