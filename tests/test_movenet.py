@@ -11,7 +11,7 @@ from keras import ops
 from keras_pose import backbones
 from keras_pose.backbones import movenet, weights
 from keras_pose.errors import PoseError
-from keras_pose.export import convert, quantize
+from keras_pose.export import convert, graph, quantize
 from keras_pose.export import movenet as published
 from keras_pose.models import PoseurMobile, RePoseLite
 from keras_pose.models.slimming import slim
@@ -62,7 +62,9 @@ def file(source, tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize(("name", "deepest"), [(movenet.NAME, 1280), (movenet.SLIM, 256)])
+@pytest.mark.parametrize(
+    ("name", "deepest"), [(movenet.NAME, 1280), (movenet.SLIM, 256), (movenet.SLIMMER, 128)]
+)
 def test_levels_and_pairs(name, deepest):
     network = _levels(name)
     shapes = {stride: tuple(x.shape[1:]) for stride, x in network.output.items()}
@@ -156,6 +158,16 @@ def test_the_channels_that_stay_are_those_of_the_source(source, slimmed):
     assert min(says[sorted(kept)]) >= max(np.delete(says, sorted(kept)))
 
 
+def test_a_slim_network_can_be_slimmed_again(slimmed):
+    slimmer = slim(slimmed, _crops(), movenet.SLIMMER)
+    assert slimmer.arguments["backbone"] == movenet.SLIMMER
+    assert slimmer.count_params() < slimmed.count_params()
+    x = slimmer.get_layer("block_14_depthwise_relu").output
+    y = slimmed.get_layer("block_14_depthwise_relu").output
+    x, y = _values(slimmer, x), _values(slimmed, y)
+    assert all((y == column[:, None]).all(axis=0).any() for column in x.T)
+
+
 @pytest.mark.parametrize("reader", ["block_14_project", "fpn32"])
 def test_what_reads_them_is_fitted(source, slimmed, reader):
     """No linear map of the channels that are left comes much closer to what there was before."""
@@ -172,6 +184,8 @@ def test_only_a_network_around_it_can_be_slimmed(source, slimmed):
     for network, named in ((RePoseLite("s", **TINY), "None"), (slimmed, "movenet_slim")):
         with pytest.raises(PoseError, match=named):
             slim(network, _crops(2))
+    with pytest.raises(PoseError, match="resnet50"):
+        slim(source, _crops(2), "resnet50")
     poseur = PoseurMobile(
         input_size=SIZE, backbone=movenet.NAME, channels=16, decoder_layers=1, heads=2, points=2,
         feed_forward=16,
@@ -234,6 +248,17 @@ def test_a_file_that_is_no_model(content, named, tmp_path):
 def test_another_network_is_refused_by_layer(tmp_path):
     path = tmp_path / "other.tflite"
     path.write_bytes(convert.to_float(RePoseLite("s", **TINY)))
+    with pytest.raises(PoseError, match="Conv1"):
+        published.trunk(path)
+
+
+@pytest.mark.parametrize("change", [lambda given: given[:2], lambda given: [*given[:2], -1]])
+def test_a_convolution_without_bias_is_none_of_its(change, file, tmp_path):
+    model = graph.read(file.read_bytes())
+    first = next(op for op in graph.operations(model) if op.kind == "CONV_2D").operator
+    first.inputs = change(list(first.inputs))
+    path = tmp_path / "plain.tflite"
+    path.write_bytes(graph.write(model))
     with pytest.raises(PoseError, match="Conv1"):
         published.trunk(path)
 

@@ -47,7 +47,7 @@ def _expected():
 
 
 def _convolutions(path):
-    """(kernel as Keras has it, bias) of each convolution in the order of execution."""
+    """(kernel as Keras has it, bias) of each convolution with both, in the order of execution."""
     try:
         with open(os.fspath(path), "rb") as file:
             model = graph.read(file.read())
@@ -66,8 +66,9 @@ def _convolutions(path):
     }
     found = []
     for op in operations:
-        if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-            kernel, bias = (_value(model, widened.get(i, i)) for i in op.operator.inputs[1:3])
+        given = [i for i in op.operator.inputs[1:3] if i >= 0]  # a bias left out is -1 or absent
+        if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D") and len(given) == 2:
+            kernel, bias = (_value(model, widened.get(i, i)) for i in given)
             if kernel is not None and bias is not None:
                 found.append((kernel.transpose(1, 2, 3, 0), bias))  # channels first to last
     return found
