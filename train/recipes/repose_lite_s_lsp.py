@@ -1,14 +1,12 @@
-r"""RePose-Lite S behind MoveNet's feature extractor, on Leeds Sports Pose Extended.
+"""RePose-Lite S behind MoveNet's feature extractor, on Leeds Sports Pose Extended.
 
-python train/train.py repose_lite_s_lsp --data DIR --out runs/first \
-    --set network.backbone=movenet_slim --set network.weights=backbone:FILE.keras
-python train/slim.py runs/first/best.keras --data DIR --to movenet_slimmer \
-    --recipe repose_lite_s_lsp --out slimmer.keras
-python train/train.py repose_lite_s_lsp --data DIR --set network.weights=slimmer.keras \
-    --set epochs=3 --set optimizer.rate=8e-4
+python train/train.py repose_lite_s_lsp --data DIR --set network.weights=backbone:FILE.keras
 
 FILE.keras is best.keras of repose_lite_m_lsp, whose extractor has seen these persons; a preset's
 name, backbone:repose_lite_m_lsp14, does as well. Behind a random one this recipe is refused.
+
+Measured: 66.2 PCK@0.2 and 38.1 PCK@0.1 on the validation persons after eight epochs and six more
+from their best at a rate of 1.2e-3, 24 minutes on two cores shared with other jobs.
 """
 
 from keras_pose.data.augment import Augment
@@ -16,7 +14,7 @@ from keras_pose.training.recipe import Optimizer, Recipe
 
 recipe = Recipe(
     builder="RePoseLite",
-    network={"size": "s", "backbone": "movenet_slimmer", "frozen_norm": True},
+    network={"size": "s", "backbone": "movenet_slim", "frozen_norm": True},
     augment=Augment(
         scale=(0.75, 1.25), rotate=60.0, half_body=0.05, zoom_out=0.05, background=0.05
     ),
