@@ -11,7 +11,7 @@ from pathlib import Path
 from keras_pose.data.open import open_reader
 from keras_pose.errors import command_line
 from keras_pose.export.quiet import quiet
-from keras_pose.training.flip import FUSIONS
+from keras_pose.training.flip import FUSIONS, chosen
 
 
 @command_line
@@ -37,7 +37,7 @@ def main(arguments=None):
     with quiet():  # TensorFlow greets from C++
         from keras_pose.training import diagnosis, diagnosis_report
 
-    fusion = options.fusion or ("agreeing" if options.flip else "")
+    fusion = chosen(options.flip, options.fusion)
     files = [Path(given).suffix.lower() == ".json" for given in options.inputs]
     # no pixel is needed for results; beside a model they are about the persons that it can see
     reader = open_reader(options.data, options.split, pictures=not all(files))

@@ -16,7 +16,7 @@ from keras_pose.data.open import open_reader
 from keras_pose.data.results_file import write_results
 from keras_pose.errors import command_line
 from keras_pose.export.quiet import quiet
-from keras_pose.training.flip import FUSIONS
+from keras_pose.training.flip import FUSIONS, chosen
 
 
 @command_line
@@ -62,7 +62,7 @@ def main():
     )
     reader = open_reader(arguments.data, arguments.split)
     evaluate.check_skeleton(skeleton, reader.skeleton, arguments.model)
-    fusion = arguments.fusion or ("agreeing" if arguments.flip else "")
+    fusion = chosen(arguments.flip, arguments.fusion)
     only = ()
     if arguments.shared:
         only = evaluate.shared(reader.skeleton, skeletons.get(arguments.shared))
@@ -72,7 +72,7 @@ def main():
         report = coco.evaluate(*given, detections=arguments.detections, **shown)
     else:
         report = evaluate.evaluate(*given, presence=True, **shown)
-    report.output = arguments.output
+    report.output, report.scales, report.decoder = arguments.output, looks, arguments.decoder
     print(report.table())
     if reader.skips.count:
         print(f"skipped: {reader.skips.summary()}")

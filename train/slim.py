@@ -5,6 +5,7 @@ python train/train.py repose_lite_m_lsp --data DIR --set network.weights=slim.ke
 """
 
 import argparse
+import itertools
 
 import numpy as np
 
@@ -45,24 +46,18 @@ def main(arguments=None):
         from keras_pose.models.slimming import slim
 
         model = network.load(given.model)
-    crops = _crops(given, model)
+    reader, like = open_reader(given.data, "train"), recipe.load(given.recipe)
+    batch = min(_BATCH, len(reader))
+    loader = Loader(
+        reader, model.input_size, batch, like.augment, like.seed, crop_margin=like.crop_margin
+    )
+    crops = [crop for crop, _ in itertools.islice(sheet.pictures(loader), given.count)]
+    crops = np.stack(crops).astype("float32")
     made = slim(model, crops, given.to)
     made.save(given.out)
     before, after = model.count_params(), made.count_params()
     print(f"wrote {given.out}: {after:,} of {before:,} weights, fitted on {len(crops)} crops")
     print(f"next: score it, and train it on with --set network.weights={given.out}")
-
-
-def _crops(given, model):
-    """Augmented training crops, as the network will see them."""
-    reader = open_reader(given.data, "train")
-    size = min(_BATCH, len(reader))
-    loader = Loader(
-        reader, model.input_size, size, augment=recipe.load(given.recipe).augment, seed=1
-    )
-    steps = min(-(-given.count // size), loader.steps)
-    batches = [sheet.inputs(loader.batch(0, i)[0], model.input_size) for i in range(steps)]
-    return np.concatenate(batches)[: given.count].astype("float32")
 
 
 if __name__ == "__main__":

@@ -208,10 +208,15 @@ def _of_trunk(path, network, found, name):
         )
     arrays = {}
     for conv, norm in found:
-        bias, epsilon = given[f"{conv}/bias"], network.get_layer(norm).epsilon
-        one = np.ones_like(bias)
-        arrays[conv] = (given[f"{conv}/kernel"], one * np.sqrt(1 + epsilon), bias, 0 * one, one)
+        parts = folded(given[f"{conv}/bias"], network.get_layer(norm).epsilon)
+        arrays[conv] = (given[f"{conv}/kernel"], *parts)
     return arrays
+
+
+def folded(bias, epsilon):
+    """The weights of a normalisation that does no more than add `bias` (C,)."""
+    one = np.ones_like(bias)
+    return one * np.sqrt(1 + epsilon), bias, 0 * one, one
 
 
 def _refuse_other_dialect(network, name, weights):

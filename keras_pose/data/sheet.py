@@ -1,5 +1,6 @@
 """A sheet of what the network is shown, with its targets drawn: the first thing to look at."""
 
+import itertools
 import math
 
 import cv2
@@ -31,6 +32,14 @@ def inputs(x, size) -> np.ndarray:
     return np.stack(pictures)
 
 
+def pictures(loader, epoch=0):
+    """Yields each sample of an epoch as the network sees it: uint8 (H, W, 3), and its part of y."""
+    for step in range(loader.steps):
+        x, y = loader.batch(epoch, step)
+        for i, picture in enumerate(inputs(x, loader.input_size)):
+            yield picture, {k: v[i] for k, v in y.items()}
+
+
 def sheet(loader: Loader, count: int = 24, columns: int = 6, epoch: int = 0) -> np.ndarray:
     """The first `count` samples of an epoch, augmented, with key points and bones drawn.
 
@@ -38,14 +47,9 @@ def sheet(loader: Loader, count: int = 24, columns: int = 6, epoch: int = 0) -> 
     outline and a grey margin that they lie in. Crops without anyone have a red frame.
     Returns RGB uint8.
     """
-    tiles = []
-    for step in range(loader.steps):
-        x, y = loader.batch(epoch, step)
-        for i, picture in enumerate(inputs(x, loader.input_size)):
-            tiles.append(_tile(picture, {k: v[i] for k, v in y.items()}, loader))
-        if len(tiles) >= count:
-            break
-    return contact_sheet(tiles[:count], columns, tiles[0].shape[:2])
+    shown = itertools.islice(pictures(loader, epoch), count)
+    tiles = [_tile(picture, y, loader) for picture, y in shown]
+    return contact_sheet(tiles, columns, tiles[0].shape[:2])
 
 
 def _tile(picture, y, loader):

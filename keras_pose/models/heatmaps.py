@@ -1,14 +1,15 @@
-"""What SimpleBaseline and HRNet share: one map per key point, read from one map of features."""
+"""One map per key point, read from one map of features: what SimpleBaseline and HRNet share."""
 
 import keras
 from keras import layers
 
 from keras_pose import skeletons
+from keras_pose.codecs import GaussianHeatmap, SoftmaxHeatmap
 from keras_pose.errors import PoseError
 from keras_pose.models.network import PoseNetwork, sides
-from keras_pose.models.repose_lite import CODECS
 from keras_pose.models.start import check, start
 
+CODECS = {"softmax": SoftmaxHeatmap, "mse": GaussianHeatmap}  # by the loss that they are for
 _LAST = "last_heatmaps"
 _DEVIATION = 0.001  # of the last kernel, as released: maps begin empty, as most of a target is
 

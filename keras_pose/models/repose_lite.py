@@ -28,9 +28,9 @@ import numpy as np
 from keras import layers
 
 from keras_pose import backbones, skeletons
-from keras_pose.codecs import GaussianHeatmap, SoftmaxHeatmap
 from keras_pose.errors import PoseError
 from keras_pose.layers import LinkedConv2D, lean
+from keras_pose.models.heatmaps import CODECS
 from keras_pose.models.network import PoseNetwork, sides
 from keras_pose.models.start import check, start
 
@@ -44,7 +44,6 @@ BEHIND = {
     "s": {"channels": (32, 64, 96), "keypoint_channels": 4},
     "m": {"channels": (48, 96, 160), "keypoint_channels": 8},
 }
-CODECS = {"softmax": SoftmaxHeatmap, "mse": GaussianHeatmap}
 _LAMBDA = 0.3  # start of the residual weight: small, but every update has a gradient at once
 
 

@@ -9,9 +9,11 @@ import keras
 import numpy as np
 
 from keras_pose.backbones import movenet
+from keras_pose.backbones import weights as backbone_weights
 from keras_pose.errors import PoseError
 from keras_pose.models.network import PoseNetwork
 
+_NORMS = dict(movenet.pairs())  # of each convolution
 _RIDGE = 1e-4  # of the features' mean variance: channels that hardly vary get no large weights
 
 
@@ -36,29 +38,26 @@ def slim(network, images, to=movenet.SLIM, batch_size=16) -> PoseNetwork:
     config["arguments"] |= {"backbone": to}
     made = PoseNetwork.from_config(config)
     steps = _steps(to)
-    changed = {name for step in steps for name in (*step.producers, step.reader)}
+    changed = {name for producers, reader in steps for name in (*producers, reader)}
     for layer in made.layers:
         if layer.weights and layer.name not in changed:
             _copy(network, layer, to)
-    for step in steps:  # from the picture on: each fit sees what the ones before it left
-        _keep(network, made, step, images, batch_size)
-        _fit(network, made, step.reader, images, batch_size)
+    for producers, reader in steps:  # from the picture on: each fit sees what those before it left
+        _keep(network, made, producers, reader, images, batch_size)
+        _fit(network, made, reader, images, batch_size)
     return made
 
 
-class _Step:
-    """Layers whose channels are chosen from, and the convolution that reads them."""
-
-    def __init__(self, producers, reader):
-        norms = dict(movenet.pairs())
-        self.producers = [name for conv in producers for name in (conv, norms[conv])]
-        self.reader, self.norm = reader, norms[reader]
-
-
 def _steps(to):
+    """(layers whose channels are chosen from, the convolution that reads them), in the graph's
+    order; the layers with their normalisations."""
     blocks = [f"block_{block}" for block in movenet.ENDS[to][1]]
-    found = [_Step([f"{b}_expand", f"{b}_depthwise"], f"{b}_project") for b in blocks]
-    return [*found, _Step(["Conv_1"], movenet.TOP)]
+    convolutions = [((f"{b}_expand", f"{b}_depthwise"), f"{b}_project") for b in blocks]
+    convolutions.append((("Conv_1",), movenet.TOP))
+    return [
+        ([name for conv in chosen for name in (conv, _NORMS[conv])], reader)
+        for chosen, reader in convolutions
+    ]
 
 
 def _copy(network, layer, to):
@@ -74,14 +73,14 @@ def _copy(network, layer, to):
     layer.set_weights(values)
 
 
-def _keep(network, made, step, images, batch_size):
+def _keep(network, made, producers, reader, images, batch_size):
     """Copies those channels of the producers that move the reader's sum most."""
-    reader = network.get_layer(step.reader)
-    spread = _seen(network, reader.input, images, batch_size).std(axis=0)
-    says = spread * np.linalg.norm(reader.kernel.numpy()[0, 0], axis=1)
-    count = made.get_layer(step.reader).input.shape[-1]
+    convolution = network.get_layer(reader)
+    spread = _seen(network, convolution.input, images, batch_size).std(axis=0)
+    says = spread * np.linalg.norm(convolution.kernel.numpy()[0, 0], axis=1)
+    count = made.get_layer(reader).input.shape[-1]
     kept = np.sort(np.argsort(-says)[:count])
-    for name in step.producers:
+    for name in producers:
         layer = network.get_layer(name)
         # a depthwise kernel (3, 3, C, 1) has its channels third, all else last
         axis = 2 if isinstance(layer, keras.layers.DepthwiseConv2D) else -1
@@ -90,7 +89,7 @@ def _keep(network, made, step, images, batch_size):
 
 def _fit(network, made, reader, images, batch_size):
     """Least squares from what the reader sees now to what its normalisation gave before."""
-    convolution, norm = made.get_layer(reader), made.get_layer(dict(movenet.pairs())[reader])
+    convolution, norm = made.get_layer(reader), made.get_layer(_NORMS[reader])
     x = _seen(made, convolution.input, images, batch_size)
     y = _seen(network, network.get_layer(norm.name).output, images, batch_size)
     x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
@@ -98,11 +97,7 @@ def _fit(network, made, reader, images, batch_size):
     square += _RIDGE * np.trace(square) / len(square) * np.eye(len(square))
     kernel = np.linalg.solve(square, (x - x_mean).T @ (y - y_mean))
     convolution.kernel.assign(kernel[None, None].astype(np.float32))
-    one = np.ones_like(y_mean)
-    norm.gamma.assign(one * np.sqrt(1 + norm.epsilon))
-    norm.beta.assign(y_mean - x_mean @ kernel)
-    norm.moving_mean.assign(0 * one)
-    norm.moving_variance.assign(one)
+    norm.set_weights(backbone_weights.folded(y_mean - x_mean @ kernel, norm.epsilon))
 
 
 def _seen(network, tensor, images, batch_size):

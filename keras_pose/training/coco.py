@@ -20,7 +20,7 @@ from keras_pose.metrics.coco_ap import MISSING, average_precision
 from keras_pose.metrics.coco_format import entry, select
 from keras_pose.metrics.oks import nms
 from keras_pose.training.flip import flipping
-from keras_pose.training.looking import look
+from keras_pose.training.looking import Looked, look
 
 NMS = 0.9  # OKS above which two poses are one person
 
@@ -40,14 +40,13 @@ class Place:
 
 
 @dataclasses.dataclass
-class CocoReport:
-    """AP and AR of what a predictor said.
+class CocoReport(Looked):
+    """AP and AR of what a predictor said, and how that came about (Looked).
 
     scores: name -> 0..1, -1 for sizes that nobody has (metrics.coco_ap). persons: those in the
     pictures with a labelled point that counts; pictures: how many were scored; poses: how many were
     found in them; suppressed: those that OKS-NMS took away; detections: name of the file of boxes,
-    "" for those of the annotations; flip, output, only: as in evaluate.Report. results: the poses,
-    in COCO's format.
+    "" for those of the annotations; results: the poses, in COCO's format.
     """
 
     scores: dict
@@ -56,9 +55,6 @@ class CocoReport:
     poses: int
     suppressed: int
     detections: str = ""
-    flip: str = ""
-    output: str = ""
-    only: tuple = ()
     results: list = dataclasses.field(default_factory=list, repr=False)
 
     def summary(self) -> dict:
@@ -66,16 +62,13 @@ class CocoReport:
         return {k: None if v == MISSING else round(100 * v, 4) for k, v in self.scores.items()}
 
     def to_json(self) -> str:
-        names = ("persons", "pictures", "poses", "suppressed", "detections", "flip", "output")
-        about = {name: getattr(self, name) for name in names}
-        return json.dumps({**about, "only": list(self.only), **self.summary()}, indent=1)
+        names = ("persons", "pictures", "poses", "suppressed", "detections")
+        counts = {name: getattr(self, name) for name in names}
+        return json.dumps({**self.about(), **counts, **self.summary()}, indent=1)
 
     def table(self) -> str:
         """Text: what was scored, then the ten numbers in percent."""
-        lines = [f"output: {self.output or 'the last'}, flip test: {self.flip or 'none'}"]
-        if self.only:
-            lines[0] += f", {len(self.only)} of the key points"
-        lines.append(f"boxes: {self.detections or 'of the annotations'}")
+        lines = [self.line(), f"boxes: {self.detections or 'of the annotations'}"]
         for name, value in self.summary().items():
             lines.append(f"{name:5}{'-' if value is None else format(value, '.1f'):>7}")
         lines.append(
@@ -210,6 +203,6 @@ def evaluate(predict, reader, input_size, crop_margin=1.25, detections=None, lim
     counted = [a for a in labelled if a["num_keypoints"] and not a["iscrowd"]]
     name = "" if detections is None else Path(detections).name
     return CocoReport(
-        scores, len(counted), len(truth["images"]), len(results), suppressed, name, flip,
+        scores, len(counted), len(truth["images"]), len(results), suppressed, name, flip=flip,
         only=tuple(only), results=results,
     )  # fmt: skip

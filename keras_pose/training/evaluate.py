@@ -14,7 +14,7 @@ from keras_pose.data.subset import Subset
 from keras_pose.errors import PoseError
 from keras_pose.skeletons import Skeleton
 from keras_pose.training.flip import flipping
-from keras_pose.training.looking import look
+from keras_pose.training.looking import Looked, look
 from keras_pose.training.presence import measure_presence
 from keras_pose.training.scales import frame, multiscale
 
@@ -102,15 +102,14 @@ def check_skeleton(model, data, path):
 
 
 @dataclasses.dataclass
-class Report:
-    """Scores in percent. tables: {"pck@0.2": {"mean": .., "left": .., "<key point>": ..}, ..}.
+class Report(Looked):
+    """Scores in percent, and how they came about (Looked).
 
-    persons: how many were scored; left_out: those without the joints that give a reference
-    length; presence: AUC in 0..1, NaN when not measured; threshold: the person score that best
-    tells persons from background; flip: how the answers for mirror images were fused, "" where
-    there were none; output: the intermediate prediction that was scored, "" for the last;
-    only: names of the key points that counted, () for all; rows: MPII's usual table of pckh@0.5,
-    of data with head boxes; headless: persons among them without one, who do not count there.
+    tables: {"pck@0.2": {"mean": .., "left": .., "<key point>": ..}, ..}; persons: how many were
+    scored; left_out: those without the joints that give a reference length; presence: AUC in 0..1,
+    NaN when not measured; threshold: the person score that best tells persons from background;
+    rows: MPII's usual table of pckh@0.5, of data with head boxes; headless: persons among them
+    without one, who do not count there.
     """
 
     tables: dict
@@ -118,9 +117,6 @@ class Report:
     left_out: int
     presence: float = float("nan")
     threshold: float = float("nan")
-    flip: str = ""
-    output: str = ""
-    only: tuple = ()
     rows: dict = dataclasses.field(default_factory=dict)
     headless: int = 0
 
@@ -138,21 +134,18 @@ class Report:
             name: {k: None if np.isnan(v) else round(v, 2) for k, v in table.items()}
             for name, table in self.tables.items()
         }
-        about = {"flip": self.flip, "output": self.output, "only": list(self.only)}
         counts = {"persons": self.persons, "left_out": self.left_out}
         if self.rows:
             counts["headless"] = self.headless
             tables["pckh@0.5, MPII's rows"] = {
                 k: None if np.isnan(v) else round(v, 2) for k, v in self.rows.items()
             }
-        return json.dumps({**about, **counts, **self.summary(), "tables": tables}, indent=1)
+        return json.dumps({**self.about(), **counts, **self.summary(), "tables": tables}, indent=1)
 
     def table(self) -> str:
         """Text: what was scored, then one row per joint, one column per metric."""
         names = list(self.tables)
-        lines = [f"output: {self.output or 'the last'}, flip test: {self.flip or 'none'}"]
-        if self.only:
-            lines[0] += f", {len(self.only)} of the key points"
+        lines = [self.line()]
         lines.append(f"{'':16}" + "".join(f"{n:>12}" for n in names))
         for row in self.tables[names[0]]:
             cells = "".join(f"{self.tables[n].get(row, np.nan):12.1f}" for n in names)

@@ -39,6 +39,12 @@ def flipping(predict, skeleton, fusion="agreeing"):
     return both
 
 
+def chosen(look, fusion=None) -> str:
+    """The fusion of a command line: the one it names, "agreeing" where it asks to look at mirror
+    images and names none, "" for no flip test."""
+    return fusion or ("agreeing" if look else "")
+
+
 def _agreeing(points, scores, turned, other, size):
     """Averages two answers within a tenth of the patch by their scores; between two further apart
     it takes the more confident, since half way lies nothing."""

@@ -4,6 +4,8 @@ A predictor is a function from patches (B, H, W, 3) uint8 RGB, the persons' crop
 input size, to key points (B, K, 2) in pixels of the patch and scores (B, K).
 """
 
+import dataclasses
+
 import numpy as np
 from tqdm import tqdm
 
@@ -12,6 +14,38 @@ from keras_pose.errors import PoseError
 from keras_pose.runtime import crop
 
 BATCH = 32
+
+
+@dataclasses.dataclass(kw_only=True)
+class Looked:
+    """How answers that are scored came about; "" and () for nothing out of the ordinary.
+
+    flip: how the answers for mirror images were fused; output: the intermediate prediction that was
+    scored; scales: of the multi-scale test; decoder: how maps were read, where not as the network
+    says; only: names of the key points that counted.
+    """
+
+    flip: str = ""
+    output: str = ""
+    scales: tuple = ()
+    decoder: str = ""
+    only: tuple = ()
+
+    def about(self) -> dict:
+        """The same as plain types."""
+        fields = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(Looked))
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in fields}
+
+    def line(self) -> str:
+        """The same as a line of text."""
+        said = [f"output: {self.output or 'the last'}", f"flip test: {self.flip or 'none'}"]
+        if self.scales:
+            said.append(f"scales: {' '.join(map(str, self.scales))}")
+        if self.decoder:
+            said.append(f"decoder: {self.decoder}")
+        if self.only:
+            said.append(f"{len(self.only)} of the key points")
+        return ", ".join(said)
 
 
 def look(predict, reader, places, input_size, crop_margin=1.25, progress=False):

@@ -8,8 +8,8 @@ python train/train.py repose_lite_m_lsp --data DIR --set network.weights=slim.ke
     --set epochs=3 --set optimizer.rate=6e-4
 
 Measured, PCK@0.2 and PCK@0.1 on the validation persons: 73.5 and 47.4 behind the whole extractor
-after nine epochs, 37 minutes on two cores shared with other jobs; 70.3 and 45.6 when slimmed; 71.9
-and 47.2 after three epochs more, 12 minutes. Behind a random extractor this recipe is refused.
+after nine epochs, 37 minutes on two cores shared with other jobs; 71.9 and 47.2 slimmed, after
+three epochs more, 12 minutes. Behind a random extractor this recipe is refused.
 """
 
 from keras_pose.data.augment import Augment
