@@ -19,16 +19,14 @@ class Peaks:
 
     def __init__(self, xp, maps, codec):
         self.xp, self.codec, self.count = xp, codec, maps.shape[-1]
-        self.maps, self.value, cell = xp.highest(maps)
-        by, less, self._last_inner = _steps(*codec.map_size, xp.index)
-        cell = xp.floor_divide(cell, by)
-        self.cell = cell - cell[1] * less
+        self.maps, self.value, self.cell = xp.highest(maps)
         self.place = xp.cast(self.cell, "float32")
 
     @property
     def inner(self):
         """The nearest cell with neighbours on all sides, (2, N) float32: mostly the same one."""
-        return self.xp.maximum(self.xp.minimum(self.place, self._last_inner), 1.0)
+        last = _last_inner(*self.codec.map_size)
+        return self.xp.maximum(self.xp.minimum(self.place, last), 1.0)
 
     @functools.cached_property
     def around(self):
@@ -67,10 +65,9 @@ class Peaks:
 
 
 @functools.cache
-def _steps(h, w, dtype):
-    """What makes column and row of a cell's number, and the last column and row but one."""
-    by, less = np.array([[1], [w]], dtype), np.array([[w], [0]], dtype)
-    return by, less, np.array([[w - 2], [h - 2]], np.float32)
+def _last_inner(h, w):
+    """The last column and row but one, (2, 1)."""
+    return np.array([[w - 2], [h - 2]], np.float32)
 
 
 @functools.cache

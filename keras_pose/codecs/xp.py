@@ -5,15 +5,17 @@ operations that convert to built-in TFLite ones (`highest` goes through `top_k`,
 over floats brings a bitwise operation that TFLite does not have).
 
     highest(maps)     of maps (B, h, w, K): the maps, and of each its highest value (B K,) and that
-                      one's cell (B K,) of type `index`, counted in reading order, the first where
-                      several are equal. numpy returns them without NaN, which is the lowest value;
-                      in a graph that would cost too much, and a map with NaN has any highest cell
+                      one's column and row (2, B K) of type `index`, the first in reading order
+                      where several are equal. numpy returns them without NaN, which is the lowest
+                      value; in a graph that would cost too much, and a map with NaN has any highest
+                      cell
     finite(values)    some of those values, with -LARGEST for NaN and within +-LARGEST
     take(table, i)    table[i], i of any shape
     index             the type that suits i best: int32, or numpy's own
     weigh(values, w)  sums of values (N, 3, 3), one for each row of weights (n, 9): (n, N)
 """
 
+import functools
 import types
 
 import numpy as np
@@ -29,12 +31,14 @@ def _numpy():
         value = np.maximum.reduce(tops, axis=1)
         if not np.isfinite(value).all():
             return highest(_finite(np, maps))
-        image, column, k = (tops == value[:, None]).nonzero()
+        (flat,) = (tops == value[:, None]).ravel().nonzero()
+        image, column, k, number = _columns(batch, w, count).take(flat, axis=1)
         row = maps[image, :, column, k].argmax(axis=1)
-        found, number = row * w + column, image * count + k
-        late = np.argsort(-found) if len(found) > value.size else slice(None)
-        cell = np.empty(value.size, np.intp)
-        cell[number[late]] = found[late]  # of equals the one that is written last, the first
+        if len(number) > value.size:  # of equals the first, which is the one written last
+            late = np.argsort(-(row * w + column))
+            number, column, row = number[late], column[late], row[late]
+        cell = np.empty((2, value.size), np.intp)
+        cell[0, number], cell[1, number] = column, row
         return maps, value.ravel(), cell
 
     return types.SimpleNamespace(
@@ -59,8 +63,11 @@ def _keras():
 
     def highest(maps):
         rows = ops.transpose(maps, (0, 3, 1, 2))
-        value, cell = ops.top_k(ops.reshape(rows, (-1, maps.shape[1] * maps.shape[2])), 1)
-        return maps, _finite(ops, value[:, 0]), ops.cast(cell[:, 0], "int32")
+        h, w = maps.shape[1:3]
+        value, place = ops.top_k(ops.reshape(rows, (-1, h * w)), 1)
+        cell = ops.floor_divide(ops.cast(place[:, 0], "int32"), np.array([[1], [w]], "int32"))
+        cell = cell - cell[1] * np.array([[w], [0]], "int32")
+        return maps, _finite(ops, value[:, 0]), cell
 
     return types.SimpleNamespace(
         name="keras",
@@ -87,6 +94,13 @@ _SAME = (
     "where", "equal", "expand_dims", "matmul", "floor_divide",
 )  # fmt: skip
 LARGEST = 1e30  # of map values: sums over a map of them are still numbers
+
+
+@functools.cache
+def _columns(batch, w, count):
+    """Each column of the maps as (image, column, key point, map), (4, B w K)."""
+    image, column, k = np.indices((batch, w, count)).reshape(3, -1)
+    return np.stack([image, column, k, image * count + k])
 
 
 def _finite(xp, maps):
