@@ -11,7 +11,12 @@ from collections import deque
 from keras_pose.errors import PoseError
 
 _RIGHT, _LEFT, _MIDDLE = (255, 128, 0), (0, 200, 255), (120, 255, 120)  # RGB
-_DEFAULT_SIGMA = 0.079  # COCO's shoulder: a middling constant for key points without one
+# cocoeval's constants, and for joints that COCO does not have those of the nearest that it has
+_SIGMAS = {
+    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
+    "hip": 0.107, "knee": 0.087, "ankle": 0.089, "pelvis": 0.107,
+}  # fmt: skip
+_DEFAULT_SIGMA = 0.079  # COCO's shoulder: a middling constant for all others
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Skeleton:
     edges: pairs of indices (0-based), undirected, not necessarily a tree. They are drawn, and
         they are RePose's connectivity.
     mirror: (K,) index of each point's partner, itself for points on the middle line.
-    sigmas: (K,) OKS constants (COCO's k_i / 2).
+    sigmas: (K,) OKS constants (COCO's k_i / 2); where left out, COCO's by the key points' names.
     lower: names of lower-body key points; the others are upper body (half-body augmentation).
     order: RePose's update order "hips-out" as indices; derived from the graph when empty.
 
@@ -45,7 +50,7 @@ class Skeleton:
         self._check_names()  # the rest is derived from them
         fill(self, "edges", tuple((int(a), int(b)) for a, b in self.edges))
         fill(self, "mirror", tuple(self.mirror) or _mirror_by_name(self.keypoints))
-        fill(self, "sigmas", tuple(self.sigmas) or (_DEFAULT_SIGMA,) * self.count)
+        fill(self, "sigmas", tuple(self.sigmas) or _sigmas_by_name(self.keypoints))
         fill(self, "lower", tuple(self.lower) or _lower_by_name(self.keypoints))
         fill(self, "order", tuple(self.order) or _walk(self, _centre(self)))
         self._check()
@@ -85,7 +90,7 @@ class Skeleton:
             raise PoseError(
                 f"{count} positive OKS sigmas",
                 f"{received} with sigmas {self.sigmas}",
-                "Leave `sigmas` empty to use a middling constant.",
+                "Leave `sigmas` empty for COCO's by name, and a middling one for other names.",
             )
 
     @property
@@ -193,6 +198,10 @@ def _lower_by_name(names):
     return tuple(n for n in names if n.endswith(("hip", "knee", "ankle", "pelvis", "heel", "toe")))
 
 
+def _sigmas_by_name(names):
+    return tuple(_SIGMAS.get(side(name)[1], _DEFAULT_SIGMA) for name in names)
+
+
 def _distances(skeleton, start):
     """Bones between `start` and every key point; unreachable points come last."""
     distance, queue = {start: 0}, deque([start])
@@ -215,13 +224,6 @@ def _walk(skeleton, start):
     return tuple(sorted(range(skeleton.count), key=lambda i: (distance[i], i)))
 
 
-# cocoeval's constants, and for joints that COCO does not have those of the nearest that it has
-_SIGMAS = {
-    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
-    "hip": 0.107, "knee": 0.087, "ankle": 0.089, "pelvis": 0.107,
-}  # fmt: skip
-
-
 def _named(name, keypoints, bones, order):
     index = keypoints.index
     return Skeleton(
@@ -229,7 +231,6 @@ def _named(name, keypoints, bones, order):
         keypoints=tuple(keypoints),
         edges=tuple((index(a), index(b)) for a, b in bones),
         order=tuple(index(n) for n in order),
-        sigmas=tuple(_SIGMAS.get(side(n)[1], _DEFAULT_SIGMA) for n in keypoints),
     )
 
 

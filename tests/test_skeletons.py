@@ -104,6 +104,14 @@ def test_coco_category_is_one_based():
     assert Skeleton.from_coco_category(category).edges == ((0, 1),)
 
 
+def test_a_category_of_ones_own_has_cocos_sigmas_by_name_unless_it_says_otherwise():
+    names = ["tail", "knee_left", "knee_right"]
+    assert Skeleton("dog", names).sigmas == (0.079, 0.087, 0.087)
+    assert Skeleton("dog", names, sigmas=(0.1, 0.2, 0.3)).sigmas == (0.1, 0.2, 0.3)
+    category = {"name": "dog", "keypoints": names, "skeleton": [[1, 2]]}
+    assert Skeleton.from_coco_category(category).sigmas == (0.079, 0.087, 0.087)
+
+
 def test_cocos_own_category_has_its_sigmas():
     category = {"name": "person", "keypoints": list(COCO17.keypoints), "skeleton": [[16, 14]]}
     assert Skeleton.from_coco_category(category).sigmas == COCO17.sigmas
