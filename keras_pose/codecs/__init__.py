@@ -5,10 +5,11 @@ A codec names the one tensor that it decodes: `head`, of `head_shape(K)` without
 
 from keras_pose.codecs.coordinates import Coordinates
 from keras_pose.codecs.heatmap import GaussianHeatmap, Heatmap, SoftmaxHeatmap
+from keras_pose.codecs.points import RefinedPoints
 from keras_pose.errors import PoseError
 
-CODECS = {c.kind: c for c in (GaussianHeatmap, SoftmaxHeatmap, Coordinates)}
-Codec = Heatmap | Coordinates
+CODECS = {c.kind: c for c in (GaussianHeatmap, SoftmaxHeatmap, Coordinates, RefinedPoints)}
+Codec = Heatmap | Coordinates | RefinedPoints
 
 
 def from_dict(values: dict) -> Codec:
