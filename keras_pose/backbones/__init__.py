@@ -41,6 +41,21 @@ def build(name, image, *, alpha=1.0, stride_in="3x3", frozen_norm=False) -> dict
     return mobilenet_v2.build(image, alpha, frozen_norm)
 
 
+def last_stage(name, level) -> tuple[str, ...]:
+    """Beginnings of the names of those layers that lead from the level before to this one.
+
+    name: one of NAMES; level: one of STRIDES. Where coarse features come back to fine maps
+    ("movenet" but for 32, "hrnet_w32"), they lead there from all strides: the pyramid's last step,
+    the last stage's modules. Raises PoseError for an unknown name.
+    """
+    _known(name)
+    if name in resnet.BLOCKS:
+        return resnet.stage(level)
+    if name in movenet.ENDS:
+        return movenet.stage(level)
+    return hrnet.LAST_STAGE if name in hrnet.WIDTHS else mobilenet_v2.stage(level)
+
+
 def check(name, input_size, levels):
     """Refuses what no backbone can give.
 

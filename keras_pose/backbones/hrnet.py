@@ -18,6 +18,7 @@ WIDTHS = {"hrnet_w32": 32, "hrnet_w48": 48}
 MODULES, BLOCKS, BOTTLENECKS = (1, 4, 3), 4, 4  # table 1 of the journal's paper
 _STRIDES = (4, 8, 16, 32)
 _STEM = 64
+LAST_STAGE = ("stage4_module",)  # what its layers' names begin with
 
 
 def build(

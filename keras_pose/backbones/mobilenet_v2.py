@@ -61,6 +61,13 @@ def blocks(image, alpha=1.0, frozen_norm=False, last=1280, expansions=None) -> d
     return after
 
 
+def stage(level) -> tuple[str, ...]:
+    """Beginnings of the names of the layers behind the level before and up to this one."""
+    ends = dict(zip((2, *_LEVELS.values(), 32), (0, *_LEVELS, 16), strict=True))
+    names = tuple(f"block_{block}_" for block in range(ends[level // 2] + 1, ends[level] + 1))
+    return names if level < 32 else (*names, "Conv_1", "out_relu")
+
+
 def pairs(name=NAME) -> list[tuple[str, str]]:
     """Names of all convolutions, each with the normalisation behind it, in the graph's order."""
     blocks = sum(repetitions for _, repetitions, _ in _GROUPS)

@@ -51,6 +51,12 @@ def build(image, frozen_norm=False, name=NAME) -> dict:
     return levels
 
 
+def stage(level) -> tuple[str, ...]:
+    """Beginnings of the names of the layers behind the level before and up to this one: the trunk's
+    for 32, the pyramid's for the finer ones, which come after it."""
+    return (f"fpn{level}",) if level in _STEPS else mobilenet_v2.stage(level)
+
+
 def pairs(name=NAME) -> list[tuple[str, str]]:
     """Names of all convolutions, each with the normalisation behind it: the trunk's first."""
     pyramid = [TOP]

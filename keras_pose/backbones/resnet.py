@@ -59,6 +59,11 @@ def build(name, image, stride_in="3x3", frozen_norm=False) -> dict:
     return levels
 
 
+def stage(level) -> tuple[str, ...]:
+    """Beginnings of the names of the layers whose last writes a level: conv5's for 32."""
+    return (f"conv{level.bit_length() - 1}_",)
+
+
 def pairs(name) -> list[tuple[str, str]]:
     """Names of all convolutions, each with the normalisation behind it, in the graph's order."""
     names = ["conv1"]

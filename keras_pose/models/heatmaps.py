@@ -1,11 +1,14 @@
 """One map per key point, read from one map of features: what SimpleBaseline and HRNet share."""
 
+import functools
+
 import keras
 from keras import layers
 
 from keras_pose import skeletons
 from keras_pose.codecs import GaussianHeatmap, SoftmaxHeatmap
 from keras_pose.errors import PoseError
+from keras_pose.models.branch import copied
 from keras_pose.models.network import PoseNetwork, sides
 from keras_pose.models.start import check, start
 
@@ -14,11 +17,12 @@ _LAST = "last_heatmaps"
 _DEVIATION = 0.001  # of the last kernel, as released: maps begin empty, as most of a target is
 
 
-def network(builder, image, features, skeleton, arguments, backbone) -> PoseNetwork:
+def network(builder, image, features, skeleton, arguments, backbone, stage) -> PoseNetwork:
     """A PoseNetwork whose `heatmaps` (B, h, w, K) are a 1x1 convolution of `features`.
 
     features: (B, h, w, C); their size is the maps'. arguments: what the builder was called with,
-    `checked`. backbone: whose weights it may begin with, see `start`.
+    `checked`. backbone: whose weights it may begin with, see `start`. stage: what the names begin
+    with of the layers that a branch copies, see keras_pose.models.branch.
 
     Raises PoseError for maps that are too small, and for weights that do not fit.
     """
@@ -38,6 +42,7 @@ def network(builder, image, features, skeleton, arguments, backbone) -> PoseNetw
         builder=builder,
         arguments={**arguments, "weights": None},
         floats=(_LAST,),  # int8 would make cells of a peak equal, and its place one of them
+        branch=functools.partial(copied, image, features, stage),
     )
     if arguments["weights"] is not None:
         start(made, backbone, arguments["weights"])

@@ -51,4 +51,5 @@ def HRNet(
     image = keras.Input((*input_size, 3), name="image")
     levels = hrnet.build(image, width, modules, blocks, bottlenecks, frozen_norm)
     arguments["modules"] = list(modules)
-    return heatmaps.network("HRNet", image, levels[finest], skeleton, arguments, name)
+    stage = backbones.last_stage(name, finest)
+    return heatmaps.network("HRNet", image, levels[finest], skeleton, arguments, name, stage)

@@ -34,11 +34,12 @@ class PoseNetwork(keras.Model):
     what compares them with the truth, see `criterion`. What either needs exists in training only:
     counts and `.keras` files are those of `outputs`.
     floats: beginnings of layer names that quantization leaves in float.
+    branch: function of a name to a second copy of the last stage, see the method `branch`.
     """
 
     def __init__(
         self, inputs, outputs, *, skeleton, codec, builder, arguments,
-        learner=None, criterion=None, floats=(),
+        learner=None, criterion=None, floats=(), branch=None,
     ):  # fmt: skip
         super().__init__(inputs=inputs, outputs=outputs, name=builder.lower())
         self.skeleton, self.codec = skeleton, codec
@@ -47,6 +48,7 @@ class PoseNetwork(keras.Model):
         self._notes = "{}"
         self._learner = learner
         self._criterion = criterion or functools.partial(losses.Maps, codec)
+        self._branch = branch
 
     @property
     def arguments(self) -> dict:
@@ -111,6 +113,20 @@ class PoseNetwork(keras.Model):
                 f"an output among {sorted(self.output)}", repr(output), "Choose one of them."
             )
         return keras.Model(self.inputs[0], self.output[output], name=self.name)
+
+    def branch(self, name):
+        """A second copy of the last stage and the head up to the maps' own convolution, with
+        weights of its own, on what the first copy reads: KerasTensor (B, h, w, C) of this graph.
+
+        name: goes before its layers' names. Raises PoseError for a network that has none.
+        """
+        if self._branch is None:
+            raise PoseError(
+                "a network of heatmaps whose last stage can be copied",
+                f"a {self.builder}, which does not say what that is",
+                "Take HRNet, RePose, RePoseLite or SimpleBaseline.",
+            )
+        return self._branch(name)
 
     def learner(self):
         """The model that is trained: image to a dict of predictions, over the same layers.

@@ -6,6 +6,8 @@ under which the published parameter and operation counts come out; `benchmarks/c
 prints them side by side.
 """
 
+import functools
+
 import keras
 from keras import layers
 
@@ -13,6 +15,7 @@ from keras_pose import skeletons
 from keras_pose.codecs import GaussianHeatmap
 from keras_pose.errors import PoseError
 from keras_pose.layers import Scale, conv_block, heatmap_block, series, upsample
+from keras_pose.models.branch import copied
 from keras_pose.models.network import PoseNetwork, sides
 
 UPDATES = ("trainable", "add", "replace")
@@ -82,6 +85,7 @@ def RePose(
         codec=GaussianHeatmap(input_size, map_size=input_size, sigma=sigma),
         builder="RePose",
         arguments=arguments,
+        branch=functools.partial(copied, image, features[0], (f"{build.prefix}up0_",)),
     )
 
 

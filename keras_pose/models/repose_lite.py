@@ -30,6 +30,7 @@ from keras import layers
 from keras_pose import backbones, skeletons
 from keras_pose.errors import PoseError
 from keras_pose.layers import LinkedConv2D, lean
+from keras_pose.models.branch import copied
 from keras_pose.models.heatmaps import CODECS
 from keras_pose.models.network import PoseNetwork, sides
 from keras_pose.models.start import check, start
@@ -130,6 +131,7 @@ def RePoseLite(
         # int8 costs a backbone's linear bottlenecks more than the trunk of RePoseLite; logits in
         # float give some of it back
         floats=() if backbone is None else ("last_heatmaps",),
+        branch=functools.partial(copied, image, x, ("refine",)),
     )
     if weights is not None:
         start(made, backbone, weights)

@@ -10,6 +10,7 @@ from keras_pose.models import heatmaps
 from keras_pose.models.network import PoseNetwork
 
 _EPSILON = 1e-5
+_HEAD = "deconv"
 
 
 def SimpleBaseline(
@@ -57,10 +58,11 @@ def SimpleBaseline(
         backbone, image, alpha=alpha, stride_in=stride_in, frozen_norm=frozen_norm
     )
     x = enlarged(levels[level], deconvolutions, filters, kernel)
-    return heatmaps.network("SimpleBaseline", image, x, skeleton, arguments, backbone)
+    stage = (*backbones.last_stage(backbone, level), _HEAD)
+    return heatmaps.network("SimpleBaseline", image, x, skeleton, arguments, backbone, stage)
 
 
-def enlarged(x, count, filters=256, kernel=4, *, name="deconv"):
+def enlarged(x, count, filters=256, kernel=4, *, name=_HEAD):
     """`count` transposed convolutions of stride 2: (B, h, w, C) to (B, 2^count h, 2^count w,
     filters). The layers' names begin with `name`."""
     for i in range(1, count + 1):
