@@ -93,6 +93,7 @@ def test_flows_are_counted_nowhere_but_in_training():
         {"levels": [8, 16, 32]},
         {"self_attention": False},
         {"initial": "query"},
+        {"initial": "integral"},
         {"query": "sum"},
         {"shared": True},
         {"residual": "released"},

@@ -8,10 +8,10 @@ Symbols: B batch, K key points, Q = K or (1 + G) K queries, C channels.
 import keras
 from keras import layers, ops
 
-from keras_pose.layers import SineEncoding
+from keras_pose.layers import SineEncoding, SoftArgmax, lean
 
 QUERIES = ("concatenated", "sum")
-INITIAL = ("coarse", "query")
+INITIAL = ("coarse", "integral", "query")
 _FURTHEST = 10.0
 
 
@@ -24,14 +24,35 @@ def coarse(pooled, count, dense, name="coarse"):
     """
     middle = keras.initializers.Constant(0.5)
     location = dense(2 * count, bias_initializer=middle, dtype="float32", name=f"{name}_location")
+    return _with_scales(_pairs(location, pooled), pooled, name)
+
+
+def integral(features, pooled, count, name="coarse"):
+    """A coarse branch that looks where the features are: locations are the means of softmax maps.
+
+    An addition to the paper. features: (B, h, w, C). Returns what `coarse` does. The first guesses
+    are the middle of the crop.
+    """
+    x = lean.separable(features, features.shape[-1], 5, name="integral")
+    maps = layers.Conv2D(
+        count, 1, kernel_initializer="zeros", dtype="float32", name=f"{name}_maps"
+    )(x)
+    location = SoftArgmax(dtype="float32", name=f"{name}_locations")(maps)
+    return _with_scales(location, pooled, name)
+
+
+def _with_scales(location, pooled, name):
     scale = layers.Dense(
-        2 * count, "sigmoid", kernel_initializer="zeros", dtype="float32", name=f"{name}_scale"
-    )
-    parts = [
-        layers.Reshape((count, 2), dtype="float32", name=f"{part.name}s")(part(pooled))
-        for part in (location, scale)
-    ]
-    return layers.Concatenate(dtype="float32", name=name)(parts), parts[0]
+        location.shape[1] * 2, "sigmoid", kernel_initializer="zeros", dtype="float32",
+        name=f"{name}_scale",
+    )  # fmt: skip
+    parts = [location, _pairs(scale, pooled)]
+    return layers.Concatenate(dtype="float32", name=name)(parts), location
+
+
+def _pairs(dense, pooled):
+    shape = (dense.units // 2, 2)
+    return layers.Reshape(shape, dtype="float32", name=f"{dense.name}s")(dense(pooled))
 
 
 class KeypointEncoder:

@@ -59,9 +59,10 @@ def Poseur(
     guess kept inside the crop, mixed, with the class embedding added in every layer; or "sum", as
     the paper writes it: position and class added once. self_attention, shared: the supplement's
     Tables 2 and 3. initial: reference points from the "coarse" branch or, as in Deformable DETR,
-    from the "query" (Table 1a). noise_groups: groups of K noisy queries in training, 0 for none
-    (Table 1b). score: how a key point's confidence comes of its scale (Table 1c; see
-    codecs.Coordinates). residual: constants of the loss (losses.RLE).
+    from the "query" (Table 1a); "integral", an addition, has them from maps over the finest level.
+    noise_groups: groups of K noisy queries in training, 0 for none (Table 1b). score: how a key
+    point's confidence comes of its scale (Table 1c; see codecs.Coordinates). residual: constants
+    of the loss (losses.RLE).
 
     Not given by the paper, and taken from the released code: GroupNormalization behind the 1 x 1
     projections, sine and level encodings on the maps, a coarse branch on the projected last level.
@@ -104,6 +105,7 @@ def Poseur(
         DirectionDense,
         skeleton,
         arguments,
+        projected[min(levels)],
     )
 
 

@@ -16,6 +16,9 @@ Where it departs, and why:
   0.3 points of 74.7 (Table 1d).
 - query = position + class, as the paper writes it; the released code mixes two encodings and adds
   the class again in every layer. No place encoding on the maps.
+- initial="integral" guesses where the finest level's features are (encoder.integral): pooled
+  features have lost the place, and a coarse branch on them learns slowly. The default is the
+  paper's.
 - one hidden layer for reference, location and scale in place of three perceptrons of two.
 - no dropout; the coarse branch is a plain dense layer; one noisy group, 256 hidden features.
 In training, noisy queries are part of the decoder's batch statistics, which the noise therefore

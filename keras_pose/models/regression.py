@@ -7,7 +7,7 @@ from keras_pose.codecs import Coordinates, SoftmaxHeatmap
 from keras_pose.codecs.coordinates import SCORES
 from keras_pose.errors import PoseError
 from keras_pose.layers import NoisyReferences
-from keras_pose.models.encoder import INITIAL, QUERIES, Guess, coarse
+from keras_pose.models.encoder import INITIAL, QUERIES, Guess, coarse, integral
 from keras_pose.models.network import PoseNetwork, sides
 from keras_pose.models.start import check, start
 
@@ -18,22 +18,23 @@ FLOATS = ("coarse", "guess", "noise", "encoder", "reference_logit", "layer", "sa
 _SIGMA = 8.0  # input pixels, of the maps that guide: a cell of stride 8
 
 
-def network(
-    builder, image, pooled, values, encoder, decoder, dense, skeleton, arguments, finest=None
-):
+def network(builder, image, pooled, values, encoder, decoder, dense, skeleton, arguments, finest):
     """A PoseNetwork of a coarse branch on `pooled` features (B, C) and a decoder over a table.
 
     builder: "Poseur" or "PoseurMobile"; arguments: what it was called with. values: the table.
     encoder, decoder: KeypointEncoder and QueryDecoder; dense: the kind of layer that guesses the
-    coarse locations. finest: the map (B, h, w, C) whose features maps are taught with, where the
-    arguments have a `map_weight`.
+    coarse locations. finest: the map (B, h, w, C) that `initial="integral"` looks at, and whose
+    features maps are taught with where the arguments have a `map_weight`.
     """
     outputs = {}
-    if arguments["initial"] == "coarse":
-        outputs["coarse"], location = coarse(pooled, skeleton.count, dense)
-        reference = Guess(dtype="float32", name="guess")(location)
-    else:
+    if arguments["initial"] == "query":
         reference = encoder.references(values)
+    else:
+        if arguments["initial"] == "coarse":
+            outputs["coarse"], location = coarse(pooled, skeleton.count, dense)
+        else:
+            outputs["coarse"], location = integral(finest, pooled, skeleton.count)
+        reference = Guess(dtype="float32", name="guess")(location)
 
     def decoded(points):
         predictions = decoder(*encoder(points), points, values)
