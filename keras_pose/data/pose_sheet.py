@@ -1,0 +1,106 @@
+"""A sheet of the input poses that a refiner learns from: ground truth beside each kind of error.
+
+Symbols: N persons, K key points, P other persons.
+"""
+
+import itertools
+
+import cv2
+import numpy as np
+
+from keras_pose import geometry
+from keras_pose.data.pose_error_inputs import box_area, generators, near
+from keras_pose.data.pose_error_rates import chances
+from keras_pose.data.pose_errors import synthesise
+from keras_pose.errors import PoseError
+from keras_pose.metrics.diagnosis import CLASSES
+from keras_pose.results import Pose
+from keras_pose.runtime.crop import cut
+from keras_pose.runtime.drawing import caption, contact_sheet, draw
+
+COLORS = ((42, 157, 111), (242, 207, 91), (123, 94, 167), (63, 127, 191), (196, 69, 54))
+_TRUTH = (255, 255, 0)  # of the circles around true key points, as in the paper's figure 3
+_WAY = (255, 255, 255)
+_TILE = 256  # least height of one picture on the sheet
+
+
+def sheet(reader, input_size, order, count=6, seed=0, epoch=0, crop_margin=1.25) -> np.ndarray:
+    """One row a person: the truth, a draw as training gets it, and all key points of each kind.
+
+    reader: of labelled pictures; input_size: (H, W) of the crops, which are not augmented; order:
+    indices of samples, of which the first `count` with a readable picture are shown. A white line
+    leads from the true key point, a yellow circle, to where it was put, a dot in the colour of its
+    kind. Key points for which a kind has no candidate are left out: nobody else, nobody to swap
+    with. Returns RGB uint8. Raises PoseError when no picture can be read.
+    """
+    shown = list(itertools.islice(_readable(reader, input_size, order, crop_margin), count))
+    if not shown:
+        raise PoseError("a readable picture", "none", reader.skips.summary() or "Check the data.")
+    indices, pictures, *scene, company = (list(part) for part in zip(*shown, strict=True))
+    truth, visible, area, others = scene
+    truth, visible, area = np.stack(truth), np.stack(visible), np.array(area)
+    room = np.zeros((len(others), max(map(len, others)), *others[0].shape[1:]), np.float32)
+    for row, persons in zip(room, others, strict=True):
+        row[: len(persons)] = persons
+    table = chances(reader.skeleton, visible.sum(axis=1), np.array(company))
+    only = np.broadcast_to(np.eye(len(CLASSES))[:, None, None], (len(CLASSES), *table.shape))
+    found = [
+        synthesise(
+            truth, visible, area, room, chance, reader.skeleton, generators(seed, epoch, indices)
+        )
+        for chance in (table, *only)
+    ]
+    tiles = []
+    for n, picture in enumerate(pictures):
+        picture, points = _enlarged(picture, truth[n])
+        real = draw(picture.copy(), Pose(points, visible[n]), reader.skeleton, 0.5, 2)
+        tiles.append(caption(real, "ground truth"))
+        for title, drawn in zip(("a draw", *CLASSES), found, strict=True):
+            poses, valid, kinds = (part[n] for part in drawn)
+            tile, placed = _enlarged(pictures[n], poses)
+            if title == "a draw":
+                tile = draw(tile, Pose(placed, valid), reader.skeleton, 0.5)
+            tiles.append(caption(_marked(tile, points, placed, valid, kinds), title))
+    return contact_sheet(tiles, 2 + len(CLASSES), tiles[0].shape[:2])
+
+
+def _readable(reader, input_size, order, crop_margin):
+    """Yields index, picture, truth (K, 2), visible (K,), area, others (P, K, 3) and how many are
+    near: of every person whose picture can be read, in pixels of its crop."""
+    for index in order:
+        sample = reader.samples[index]
+        box = geometry.crop_box(sample.box, input_size, crop_margin)
+        try:
+            picture, matrix = cut(reader.image(sample), box, input_size)
+        except PoseError as error:
+            reader.skips.add(sample.name, str(error))
+            continue
+        points = np.column_stack([sample.keypoints, sample.visible])
+        everybody = [points[None], sample.others.reshape(-1, *points.shape)]
+        everybody = np.concatenate(everybody).astype(np.float32)
+        everybody[..., :2] = geometry.apply(matrix, everybody[..., :2])
+        places = geometry.normalise(everybody[..., :2], input_size)
+        everybody[..., 2] *= ((places >= 0) & (places < 1)).all(axis=-1)
+        (*_, own), others = everybody[0].T, everybody[1:]
+        area = box_area(sample) * (input_size[0] / box[3]) ** 2
+        yield index, picture, everybody[0, :, :2], own > 0, area, others, near(sample)
+
+
+def _enlarged(picture, points):
+    """Picture and points, larger by a whole factor so that the points can be told apart."""
+    size = np.array(picture.shape[:2])
+    size = size * max(1, -(-_TILE // size[0]))
+    larger = cv2.resize(picture, size[::-1].tolist(), interpolation=cv2.INTER_CUBIC)
+    return larger, geometry.denormalise(geometry.normalise(points, picture.shape[:2]), size)
+
+
+def _marked(tile, truth, placed, valid, kinds):
+    """Draws the way from each true key point to where it was put."""
+    true, ends = (np.rint(points).astype(int).tolist() for points in (truth, placed))
+    for k in np.flatnonzero(valid):
+        cv2.line(tile, true[k], ends[k], _WAY, 1, cv2.LINE_AA)
+        cv2.circle(tile, true[k], 4, _TRUTH, 1, cv2.LINE_AA)
+    for k in np.flatnonzero(valid):
+        cv2.circle(tile, ends[k], 4, (0, 0, 0), cv2.FILLED, cv2.LINE_AA)
+        cv2.circle(tile, ends[k], 3, COLORS[kinds[k]], cv2.FILLED, cv2.LINE_AA)
+    return tile
