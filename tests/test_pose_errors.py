@@ -110,7 +110,7 @@ def test_other_skeletons_read_the_table_by_names_and_by_shares_of_their_key_poin
     assert chances(camel, [3], [0])[0, :, JITTER].tolist() == [0.10, 0.20, 0.20, 0.15]
 
 
-@pytest.mark.parametrize("seen, crowd", [(17, 0), (10, 0), (10, 1), (5, 2)])
+@pytest.mark.parametrize("seen, crowd", [(17, 0), (5, 2)])
 def test_kinds_occur_as_often_as_the_table_says(seen, crowd):
     """10,000 draws of a type of key point; where everybody is apart every kind has candidates."""
     count = 10_000
@@ -210,12 +210,24 @@ def test_angles_and_radii_are_uniform():
         radius, angle = np.hypot(*away.T), np.arctan2(*away.T)
         assert kstest((radius - low) / (high - low), "uniform").pvalue > 1e-3
         assert kstest(angle / (2 * np.pi) + 0.5, "uniform").pvalue > 1e-3
+        assert abs(np.corrcoef(radius, angle)[0, 1]) < 0.08
+
+
+def test_a_narrow_place_is_found():
+    """Among four others' key points a good one has room in a hundredth of its band."""
+    truth, visible, area, _ = people(60, 0, size=1e5)
+    ring = 0.02 * _radii(COCO17, COCO17.index("nose"))[0] * np.array([[1, 0], [0, 1]])
+    beside = np.ones((60, 4, 17, 3))
+    for person, step in enumerate((ring[0], -ring[0], ring[1], -ring[1])):
+        beside[:, person, :, :2] = truth + step
+    _, valid, _ = drawn((truth, visible, area, beside), evenly(60, kinds=[GOOD]))
+    assert valid[:, 0].mean() > 0.95
 
 
 def test_a_kind_without_candidates_leaves_its_chance_to_the_others():
     """Partners in one place: nothing is nearer to one than to the other, which a miss may be."""
     trio = Skeleton("trio", ("top", "left_end", "right_end"))
-    count = 4000
+    count = 1000
     truth = np.tile([[0.0, 0.0], [900.0, 0.0], [900.0, 0.0]], (count, 1, 1))
     truth[count // 2 :, 2] = (5000.0, 0.0)
     scene = (truth, np.ones((count, 3)), np.full(count, AREA), np.zeros((count, 0, 3, 3)))
@@ -226,7 +238,11 @@ def test_a_kind_without_candidates_leaves_its_chance_to_the_others():
     assert (together[:, 1:] == MISS).all()
     assert set(np.unique(apart[:, 1:])) == {GOOD, JITTER, INVERSION, MISS}
     shares = np.bincount(kinds[:, 0], minlength=5) / count  # alone and without partner
-    np.testing.assert_allclose(shares, [0.25, 0.5, 0.0, 0.0, 0.25], atol=0.03)
+    np.testing.assert_allclose(shares, [0.25, 0.5, 0.0, 0.0, 0.25], atol=0.07)
+    # somebody's ends in one place may be swapped with, whichever of them is meant
+    beside = np.tile([[0, 3000, 1], [900, 3000, 1], [900, 3000, 1]], (count, 1, 1, 1))
+    _, valid, _ = drawn((*scene[:3], beside), evenly(count, trio, [SWAP]), trio)
+    assert valid.all()
     # when nothing else is possible the key point is dropped
     poses, valid, kinds = drawn(scene, evenly(count, trio, [INVERSION, SWAP]), trio)
     assert not valid[:, 0].any() and not poses[~valid].any() and (kinds[:, 0] == DROPPED).all()
