@@ -23,7 +23,7 @@ def partial_mse(target, predicted, weight):
     The squared error is averaged over cells, then over a person's counting key points only, then
     over the batch; a person with none contributes 0. Returns a scalar.
     """
-    return _mean_over_annotated(ops.mean(ops.square(target - predicted), axis=(1, 2)), weight)
+    return mean_over_annotated(ops.mean(ops.square(target - predicted), axis=(1, 2)), weight)
 
 
 def softmax_cross_entropy(target, predicted, weight):
@@ -33,11 +33,11 @@ def softmax_cross_entropy(target, predicted, weight):
     Averaged over key points and persons as in `partial_mse`. Returns a scalar.
     """
     log_total = ops.logsumexp(predicted, axis=(1, 2))
-    return _mean_over_annotated(log_total - ops.sum(target * predicted, axis=(1, 2)), weight)
+    return mean_over_annotated(log_total - ops.sum(target * predicted, axis=(1, 2)), weight)
 
 
-def _mean_over_annotated(error, weight):
-    """(B, K) errors to a scalar."""
+def mean_over_annotated(error, weight):
+    """(B, K) errors to a scalar: over the key points that count, then over the batch."""
     count = ops.maximum(ops.sum(weight, axis=1), 1.0)
     return ops.mean(ops.sum(error * weight, axis=1) / count)
 

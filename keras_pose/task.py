@@ -45,7 +45,7 @@ class PoseTask(keras.Model):
         return self.learner(self.images(x), training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        total = self.criterion(y_pred, y)
+        total = self.criterion(y_pred, y, training=training)
         for extra in self.losses:  # weight regularisation, where a network has any
             total += extra
         return total / self.replicas

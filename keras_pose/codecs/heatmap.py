@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_pose.codecs import decoding, grid
 from keras_pose.codecs import xp as shim
-from keras_pose.codecs.peaks import Peaks
+from keras_pose.codecs.peaks import Peaks, first
 from keras_pose.errors import PoseError
 
 
@@ -140,6 +140,10 @@ class GaussianHeatmap(Heatmap):
         """What the cells hold of a key point: the map as it is."""
         return values
 
+    def heat(self, maps):
+        """What a key point's score would be if its peak lay in each cell, (B, h, w, K), 0..1."""
+        return _unit(shim.of(maps), maps)
+
     def logs(self, peaks):
         """The logarithm around the peaks, (N, 3, 3)."""
         xp = peaks.xp
@@ -179,6 +183,17 @@ class SoftmaxHeatmap(Heatmap):
         """What the cells hold of a key point: their probability, as a part of the highest one."""
         return xp.exp(values - top)
 
+    def heat(self, maps):
+        """What a key point's score would be if its peak lay in each cell, (B, h, w, K), 0..1."""
+        xp, (h, w), count = shim.of(maps), self.map_size, maps.shape[-1]
+        maps, top, _ = xp.highest(maps)
+        mass = self.density(xp, maps, xp.reshape(top, (-1, 1, 1, count)))
+        total = xp.reshape(xp.sum(xp.sum(mass, axis=1), axis=1), (-1, 1, 1, count))
+        by_map = xp.transpose(mass, (0, 3, 1, 2))
+        around = xp.matmul(xp.matmul(_windows(h), by_map), _windows(w).T)
+        around = xp.transpose(around, (0, 2, 3, 1))
+        return _unit(xp, around / (xp.maximum(total, 1e-30) * _perfect(self.spread)))
+
     def logs(self, peaks):
         """The logarithm around the peaks, (N, 3, 3), up to a constant of each map."""
         return peaks.around
@@ -201,6 +216,14 @@ def _perfect(spread):
         bump = np.exp(-0.5 * (np.arange(-50, 51) / sigma) ** 2)
         mass *= bump[49:52].sum() / bump.sum()
     return float(mass)
+
+
+@functools.cache
+def _windows(size):
+    """(size, size): which cells along an axis are in the window of three around each."""
+    begin = first(size, 1)[:, None]
+    cells = np.arange(size)
+    return ((cells >= begin) & (cells <= begin + 2)).astype(np.float32)
 
 
 def _unit(xp, x):

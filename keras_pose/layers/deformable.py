@@ -100,8 +100,10 @@ class Sampling(keras.layers.Layer):
         near = ops.stack([1.0 - fraction, fraction], axis=-1)
         corners = ops.expand_dims(near[:, 1], -1) * ops.expand_dims(near[:, 0], -2)
         each = fraction.shape[-1] // self.heads
-        attention = ops.softmax(ops.reshape(logits, (-1, each)), axis=-1)
-        corners = ops.reshape(corners, (-1, each, 4)) * ops.expand_dims(attention, -1)
+        corners = ops.reshape(corners, (-1, each, 4))
+        if each > 1:  # of a single sample it would be 1
+            attention = ops.softmax(ops.reshape(logits, (-1, each)), axis=-1)
+            corners = corners * ops.expand_dims(attention, -1)
         return ops.reshape(corners, (-1, 1, each * 4))
 
     def compute_output_shape(self, input_shape):
