@@ -34,12 +34,13 @@ class PoseNetwork(keras.Model):
     what compares them with the truth, see `criterion`. What either needs exists in training only:
     counts and `.keras` files are those of `outputs`.
     floats: beginnings of layer names that quantization leaves in float.
+    codecs: of those outputs that are not of `codec`, by name, as maps of which points are made.
     branch: function of a name to a second copy of the last stage, see the method `branch`.
     """
 
     def __init__(
         self, inputs, outputs, *, skeleton, codec, builder, arguments,
-        learner=None, criterion=None, floats=(), branch=None,
+        learner=None, criterion=None, floats=(), codecs=None, branch=None,
     ):  # fmt: skip
         super().__init__(inputs=inputs, outputs=outputs, name=builder.lower())
         self.skeleton, self.codec = skeleton, codec
@@ -48,7 +49,7 @@ class PoseNetwork(keras.Model):
         self._notes = "{}"
         self._learner = learner
         self._criterion = criterion or functools.partial(losses.Maps, codec)
-        self._branch = branch
+        self._codecs, self._branch = codecs or {}, branch
 
     @property
     def arguments(self) -> dict:
@@ -73,6 +74,10 @@ class PoseNetwork(keras.Model):
     def prediction(self) -> str:
         """Name of the one output that inference reads: the codec's."""
         return self.codec.head
+
+    def codec_of(self, output=None):
+        """The codec that decodes an output, by default `prediction`."""
+        return self._codecs.get(output, self.codec)
 
     def get_config(self):
         return {"builder": self.builder, "arguments": self.arguments, "notes": self.notes}

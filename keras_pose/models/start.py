@@ -11,6 +11,7 @@ import keras
 from keras_pose import presets
 from keras_pose.backbones import weights as backbone_weights
 from keras_pose.errors import PoseError
+from keras_pose.models import stored
 from keras_pose.models.network import PoseNetwork, load
 
 # before the path of a pose network's file
@@ -21,6 +22,8 @@ _FREE = (
     "skeleton", "input_size", "frozen_norm", "weights", "noise_groups", "dropout", "score",
     "residual", "map_weight", "supervised", "others", "decoder",
 )  # fmt: skip
+# of one builder alone
+_FREE_OF = {"GraphPCNN": ("threshold", "points", "proportion", "shuffle", "offset_weight")}
 
 
 def start(network, backbone, weights):
@@ -41,7 +44,7 @@ def start(network, backbone, weights):
     kind, path = split(weights)
     if kind == STAGES_OF:
         _copy_stages(load(path), network, path)
-    elif weights.endswith(".keras") and _is_pose_network(weights):
+    elif weights.endswith(".keras") and told(weights)[0]:
         _copy(load(weights), network, backbone, weights)
     elif backbone is None:
         raise PoseError(
@@ -54,6 +57,42 @@ def start(network, backbone, weights):
     else:
         alpha = network.arguments.get("alpha", 1.0)
         backbone_weights.load(network, backbone, weights, alpha)
+
+
+def start_part(network, weights):
+    """Fills a network from the `.keras` of a larger one that it is a part of, as of two stages the
+    first: every layer from the one of its name. weights: a file or a preset's name.
+
+    Raises PoseError for what does not fit, before any weight has changed.
+    """
+    path = _file(os.fspath(weights))
+    given = load(path)
+    _refuse_unlike(given, network, path, ("stages",))
+    there = {layer.name: layer for layer in given.layers}
+    filled = [(layer, there.get(layer.name)) for layer in network.layers if layer.weights]
+    for layer, other in filled:
+        if _shapes(layer) != _shapes(other):
+            raise PoseError(
+                f"{layer.name} with weights {_shapes(layer)}",
+                f"{_shapes(other) or 'none'} in {path}, a {given.builder}",
+                "Build it as the file was.",
+            )
+    for layer, other in filled:
+        layer.set_weights(other.get_weights())
+
+
+def told(weights) -> tuple[str, dict]:
+    """Builder and arguments of the pose network in a `.keras` file, or of the preset of this name;
+    "" and {} for weights of any other kind."""
+    path = _file(os.fspath(weights))
+    try:
+        with zipfile.ZipFile(path) as file:
+            config = json.loads(file.read(stored.CONFIG))
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError):
+        return "", {}
+    if config.get("registered_name") != keras.saving.get_registered_name(PoseNetwork):
+        return "", {}
+    return config["config"]["builder"], config["config"]["arguments"]
 
 
 def check(arguments):
@@ -88,18 +127,8 @@ def _file(weights):
         raise PoseError(expected, error.received, error.advice) from error
 
 
-def _is_pose_network(path):
-    """Whether a `.keras` file is one of this project's; what cannot be read is not."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            config = json.loads(file.read("config.json"))
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError):
-        return False
-    return config.get("registered_name") == keras.saving.get_registered_name(PoseNetwork)
-
-
 def _copy(given, network, backbone, path):
-    _refuse_unlike(given, network, path, _FREE)
+    _refuse_unlike(given, network, path)
     for mine, other in itertools.zip_longest(network.weights, given.weights):
         if _told(mine) != _told(other):
             raise PoseError(
@@ -120,12 +149,11 @@ def _copy_stages(given, network, path):
             f"{path}, a {given.builder}",
             "Take the file of a network of the same kind.",
         )
-    _refuse_unlike(given, network, path, (*_FREE, "stages"))
+    _refuse_unlike(given, network, path, ("stages",))
     own = {layer.name: layer for layer in network.layers}
     filled = [(layer, own.get(layer.name)) for layer in given.layers if layer.weights]
     for layer, mine in filled:
-        shapes = [[tuple(w.shape) for w in one.weights] if one else None for one in (layer, mine)]
-        if shapes[0] != shapes[1]:
+        if _shapes(layer) != _shapes(mine):
             raise PoseError(
                 f"a {network.builder} with stages={network.arguments.get('stages')} at most",
                 f"stages={given.arguments.get('stages')} in {path}, with {layer.name}",
@@ -135,8 +163,8 @@ def _copy_stages(given, network, path):
         mine.set_weights(layer.get_weights())
 
 
-def _refuse_unlike(given, network, path, free):
-    """Raises PoseError for another number of key points, or arguments that are not `free`."""
+def _refuse_unlike(given, network, path, free=()):
+    """Raises PoseError for another number of key points, or arguments that may not differ."""
     theirs, own = given.skeleton, network.skeleton
     if theirs.count != own.count:
         raise PoseError(
@@ -144,10 +172,12 @@ def _refuse_unlike(given, network, path, free):
             f"{path}, for the {theirs.count} of {theirs.name}",
             "Start from a backbone's weights, or train with the skeleton of the file.",
         )
+    free = (*_FREE, *_FREE_OF.get(network.builder, ()), *free)
+    before, now = _flat(given.arguments), _flat(network.arguments)
     changed = [
-        f"{key}={given.arguments.get(key)!r} in the file, {value!r} here"
-        for key, value in network.arguments.items()
-        if key not in free and given.arguments.get(key) != value
+        f"{key}={before.get(key)!r} in the file, {value!r} here"
+        for key, value in now.items()
+        if key not in free and before.get(key) != value
     ]
     if given.builder == network.builder and changed:  # some change no shape but the meaning
         raise PoseError(
@@ -155,6 +185,15 @@ def _refuse_unlike(given, network, path, free):
             f"{path} ({'; '.join(changed)})",
             "Build it as the file was.",
         )
+
+
+def _flat(arguments):
+    """Arguments beside those of the base inside, where there is one."""
+    return {**arguments, **arguments.get("base_arguments", {}), "base_arguments": None}
+
+
+def _shapes(layer):
+    return [tuple(w.shape) for w in layer.weights] if layer else None
 
 
 def _told(weight):

@@ -29,7 +29,8 @@ def of_network(network, output=None, scales=(), decoder=""):
     that the codec cannot decode, as maps of another size, and for scales or a decoder with a
     network that has no maps.
     """
-    codec = network.codec.with_decoder(decoder) if decoder else network.codec
+    codec = network.codec_of(output)
+    codec = codec.with_decoder(decoder) if decoder else codec
     model = network.inference(output)
     shape, given = codec.head_shape(network.skeleton.count), model.output.shape[1:]
     if given[:-1] != shape[:-1] or given[-1] < shape[-1]:

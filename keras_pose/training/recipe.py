@@ -170,13 +170,14 @@ class Recipe:
             arguments = {**arguments, "weights": None}
         network = _builder(self.builder)(skeleton=skeleton, **arguments)
         # maps end where the crop does: a point beyond would be taught as one that is not there
-        if self.reach and network.codec.head == "heatmaps":
+        if self.reach and "heatmaps" in network.output:
             raise PoseError(
                 "reach 0 for a network that predicts heatmaps",
                 f"reach={self.reach} with {self.builder}",
                 "Write --set reach=0, or take a network that predicts coordinates.",
             )
-        if start and arguments.get("frozen_norm") and arguments.get("weights") is None:
+        backbone = {**arguments, **(arguments.get("base_arguments") or {})}
+        if start and backbone.get("frozen_norm") and arguments.get("weights") is None:
             raise PoseError(
                 "weights for a backbone whose normalisation is frozen",
                 "network.frozen_norm=True and no network.weights",
