@@ -122,6 +122,21 @@ def test_overrides_reach_deep_and_keep_types():
     assert loaded.precision == "mixed_float16"
 
 
+def test_overrides_reach_the_arguments_of_a_base():
+    whole = recipe.load("graph_pcnn_mobile_lsp")
+    loaded = recipe.load("graph_pcnn_mobile_lsp", ["network.base_arguments.filters=16"])
+    arguments = whole.network["base_arguments"] | {"filters": 16}
+    assert loaded.network == whole.network | {"base_arguments": arguments}
+    with pytest.raises(PoseError, match="a plain key"):
+        recipe.load("graph_pcnn_mobile_lsp", ["network.base_arguments.filters.more=16"])
+    with pytest.raises(PoseError, match="base_arguments of SimpleBaseline"):
+        recipe.load("graph_pcnn_mobile_lsp", ["network.base_arguments.width=16"]).build(
+            "lsp14", start=False
+        )
+    with pytest.raises(PoseError, match=r"--set network\.weights"):  # frozen, inside the base
+        whole.build("lsp14")
+
+
 @pytest.mark.parametrize(
     "text, key, value",
     [

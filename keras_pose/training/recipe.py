@@ -170,7 +170,7 @@ class Recipe:
             arguments = {**arguments, "weights": None}
         network = _builder(self.builder)(skeleton=skeleton, **arguments)
         # maps end where the crop does: a point beyond would be taught as one that is not there
-        if self.reach and "heatmaps" in network.output:
+        if self.reach and any(network.codec_of(x).head == "heatmaps" for x in network.output):
             raise PoseError(
                 "reach 0 for a network that predicts heatmaps",
                 f"reach={self.reach} with {self.builder}",
@@ -288,6 +288,8 @@ def _network(recipe, path, keys, value):
     parameters = inspect.signature(_builder(recipe.builder)).parameters
     key, rest = keys[0], keys[1:]
     _known(path, key, set(parameters) - {"skeleton"})
+    if len(rest) == 1 and isinstance(recipe.network.get(key), dict):  # a base's arguments
+        return {**recipe.network, key: {**recipe.network[key], rest[0]: value}}
     if rest:
         raise _too_deep(path, rest)
     default = parameters[key].default
