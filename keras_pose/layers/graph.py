@@ -23,9 +23,14 @@ class GraphRefinement(keras.layers.Layer):
     point itself, whose w is 1. Inputs: features (M, K, C); heat (M, K), 0..1; reliable (M, K),
     0 or 1. Output: (M, K, C').
 
+    sources, targets: (D,) which key point the map number d reads and which one it speaks to, the
+    key points themselves first.
+
     edges: pairs of key points, undirected, as a Skeleton's. count: K. units: C'. gating: what a
     neighbour's w is: "full", heat x reliable, the paper's; "reliable", without the heat (GPR-vb of
     Table 2); "all", 1 (GPR-va); "agnostic": there are no neighbours (the struct-agnostic baseline).
+
+    The weights are one tensor (D, C, C') for one batched product, which a `.tflite` keeps as one.
 
     Raises PoseError for an unknown gating.
     """
@@ -39,9 +44,9 @@ class GraphRefinement(keras.layers.Layer):
         bones = sorted({(a, b) for e in self.edges for a, b in (e, e[::-1])})
         bones = [] if gating == "agnostic" else bones
         own = [(k, k) for k in range(self.count)]
-        self._source, self._target = np.int32([*own, *bones]).T
+        self.sources, self.targets = np.int32([*own, *bones]).T
         # (K, D): which messages reach a key point
-        self._reach = np.float32(self._target == np.arange(self.count)[:, None])
+        self._reach = np.float32(self.targets == np.arange(self.count)[:, None])
 
     def build(self, input_shape):
         channels = input_shape[0][-1]
@@ -49,7 +54,7 @@ class GraphRefinement(keras.layers.Layer):
         limit = (6 / (channels + self.units)) ** 0.5
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(len(self._source), channels, self.units),
+            shape=(len(self.sources), channels, self.units),
             initializer=keras.initializers.RandomUniform(-limit, limit),
         )
 
@@ -58,17 +63,17 @@ class GraphRefinement(keras.layers.Layer):
         itself."""
         weight = {"full": heat * reliable, "reliable": reliable}.get(self.gating)
         weight = ops.ones_like(heat) if weight is None else weight
-        sent = ops.take(ops.transpose(weight), self._source, axis=0)
-        return ops.where((self._source == self._target)[:, None], 1.0, sent)
+        sent = ops.take(ops.transpose(weight), self.sources, axis=0)
+        return ops.where((self.sources == self.targets)[:, None], 1.0, sent)
 
     def call(self, inputs):
         features, heat, reliable = inputs
-        gates = self.gates(ops.cast(heat, features.dtype), ops.cast(reliable, features.dtype))
+        gates = self.gates(heat, reliable)
         reach = ops.cast(self._reach, features.dtype)
         total = ops.transpose(ops.matmul(reach, gates))  # (M, K)
-        sent = ops.take(ops.transpose(features, (1, 0, 2)), self._source, axis=0)
+        sent = ops.take(ops.transpose(features, (1, 0, 2)), self.sources, axis=0)
         messages = ops.matmul(sent * ops.expand_dims(gates, -1), self.kernel)  # (D, M, C')
-        summed = ops.matmul(reach, ops.reshape(messages, (len(self._source), -1)))
+        summed = ops.matmul(reach, ops.reshape(messages, (len(self.sources), -1)))
         summed = ops.transpose(ops.reshape(summed, (self.count, -1, self.units)), (1, 0, 2))
         return summed / ops.expand_dims(total, -1)
 

@@ -202,12 +202,12 @@ class GuidedPoints(keras.layers.Layer):
         reach = NEAR * np.float32(self.codec.spread)
         low, high = (ops.clip(centre + sign * reach, 0.0, last) for sign in (-1, 1))
         corner = ops.where(centre < last / 2, last, 0.0)
-        near, far, top = self.kinds
-        points = [
-            self._within(centre, low, high, near, True, ops.clip(centre, 0.0, last)),
-            self._within(centre, 0.0 * low, 0.0 * low + last, far, False, corner),
-            self._top(heat, top),
-        ]
+        draws = (
+            lambda n: self._within(centre, low, high, n, True, ops.clip(centre, 0.0, last)),
+            lambda n: self._within(centre, 0.0 * low, 0.0 * low + last, n, False, corner),
+            lambda n: self._top(heat, n),
+        )
+        points = [draw(n) for draw, n in zip(draws, self.kinds, strict=True) if n]
         points = ops.concatenate(points, axis=2)  # (B, K, N, 2)
         if self.shuffle:
             order = ops.argsort(self._lot(points[..., 0]), axis=-1)
@@ -232,7 +232,7 @@ class GuidedPoints(keras.layers.Layer):
         h, w = self.codec.map_size
         by_map = ops.reshape(ops.transpose(heat, (0, 3, 1, 2)), (-1, heat.shape[-1], h * w))
         cells = ops.top_k(by_map, self.count)[1]
-        lot = ops.top_k(self._lot(cells), count)[1] if count else cells[..., :0]
+        lot = ops.top_k(self._lot(cells), count)[1]
         cells = ops.cast(ops.take_along_axis(cells, lot, axis=-1), "int32")
         place = ops.stack([cells % w, cells // w], axis=-1)
         return ops.cast(place, "float32")
