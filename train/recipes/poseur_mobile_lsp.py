@@ -22,15 +22,16 @@ recipe = Recipe(
         "input_size": (192, 192),
         "backbone": "movenet_slimmer",
         "frozen_norm": True,
+        "levels": (4, 8, 16),  # the pyramid says most at its finest level
         "initial": "integral",
         "map_weight": 1.0,
     },
     augment=Augment(scale=(0.75, 1.25), rotate=60.0, half_body=0.1, zoom_out=0.05, background=0.05),
     # an extractor with its normalisation folded in saturates at the full rate
     optimizer=Optimizer(
-        rate=1e-3, warmup=300, slow=("sampling_offsets", "Conv", "block", "expanded_conv", "fpn")
+        rate=1.5e-3, warmup=200, slow=("sampling_offsets", "Conv", "block", "expanded_conv", "fpn")
     ),
-    epochs=12,
+    epochs=9,
     batch_size=64,
     ema=0.995,
     reach=0.25,
