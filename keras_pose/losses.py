@@ -146,32 +146,36 @@ class RLE(keras.Layer):
 
 
 class WithMaps(keras.Layer):
-    """Another criterion, and a heatmap of every key point read from a network's features.
+    """Another criterion, and a heatmap of every key point.
 
-    The features, the prediction called `FEATURES` of (B, h, w, C), are brought to K maps by a
-    1 x 1 convolution of this layer's own. They cost `weight` times what `Maps` says of them, and
-    the other predictions what `criterion` says. An addition to Poseur, which instead begins with a
-    backbone that was trained on heatmaps (its section 4.1). Whether it helps is not measured.
+    The prediction called `MAPS`, logits (B, h, w, K), costs `weight` times what `Maps` says of it,
+    and the other predictions what `criterion` says. With `FEATURES` (B, h, w, C) in its place, a
+    1 x 1 convolution of this layer's own makes the maps, and nothing of it stays in the network. An
+    addition to Poseur, which instead begins with a backbone that was trained on heatmaps (its
+    section 4.1).
 
-    codec: of the maps. Nothing of it stays in the network.
+    codec: of the maps.
     """
 
-    FEATURES = "features"
+    MAPS, FEATURES = "maps", "features"
 
     def __init__(self, criterion, codec, count, weight):
         super().__init__(dtype="float32")
         self.criterion, self.weight = criterion, weight
         self.maps = Maps(codec)
-        self.head = keras.layers.Conv2D(count, 1, dtype="float32", name="guiding_maps")
+        self.count, self.head = count, None
 
     def build(self, predictions_shape):
         shapes = dict(predictions_shape)
-        self.head.build(shapes.pop(self.FEATURES))
+        if self.FEATURES in shapes:
+            self.head = keras.layers.Conv2D(self.count, 1, dtype="float32", name="guiding_maps")
+            self.head.build(shapes.pop(self.FEATURES))
+        shapes.pop(self.MAPS, None)
         self.criterion.build(shapes)
 
     def call(self, predictions, y):
         others = dict(predictions)
-        maps = self.head(others.pop(self.FEATURES))
+        maps = self.head(others.pop(self.FEATURES)) if self.head else others.pop(self.MAPS)
         return self.criterion(others, y) + self.weight * self.maps({"maps": maps}, y)
 
 

@@ -8,7 +8,8 @@ from conftest import shared
 from model_checks import ARM, ModelChecks, batch, pictures, run
 from test_poseur import settle
 
-from keras_pose import export, geometry
+from keras_pose import export, geometry, losses
+from keras_pose.codecs import SoftmaxHeatmap
 from keras_pose.data import open_reader
 from keras_pose.data.augment import Augment
 from keras_pose.data.batches import Loader
@@ -196,6 +197,25 @@ def test_maps_guide_training_and_leave_the_network_as_it_is(groups, tmp_path):
     assert np.abs(np.array(criterion.head.kernel) - before).max() > 0
     guided.save(tmp_path / "guided.keras")
     assert _tiny(weights=str(tmp_path / "guided.keras")).arguments["map_weight"] == 0.0
+
+
+def test_the_maps_of_an_integral_guess_are_those_that_are_taught():
+    network = _tiny(initial="integral", map_weight=0.5)
+    task = PoseTask(network)
+    x, y = batch(network)
+    assert task.criterion.head is None
+    before = np.array(network.get_layer("coarse_maps").kernel)
+    predictions = task(x)
+    maps = predictions.pop("maps")
+    parts = [
+        float(task.criterion.criterion(predictions, y)),
+        float(losses.Maps(SoftmaxHeatmap((64, 64), (16, 16), 8.0))({"maps": maps}, y)),
+    ]
+    found = float(task.compute_loss(x, y, {**predictions, "maps": maps}))
+    assert found == pytest.approx(parts[0] + 0.5 * parts[1], rel=1e-5)
+    task.compile(optimizer=keras.optimizers.Adam(0.01))
+    task.train_on_batch(x, y)
+    assert np.abs(np.array(network.get_layer("coarse_maps").kernel) - before).max() > 0
 
 
 def test_a_map_weight_below_0_is_refused():

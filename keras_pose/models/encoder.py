@@ -30,15 +30,15 @@ def coarse(pooled, count, dense, name="coarse"):
 def integral(features, pooled, count, name="coarse"):
     """A coarse branch that looks where the features are: locations are the means of softmax maps.
 
-    An addition to the paper. features: (B, h, w, C). Returns what `coarse` does. The first guesses
-    are the middle of the crop.
+    An addition to the paper. features: (B, h, w, C). Returns what `coarse` does, and the maps'
+    logits (B, h, w, K). The first guesses are the middle of the crop.
     """
     x = lean.separable(features, features.shape[-1], 5, name="integral")
     maps = layers.Conv2D(
         count, 1, kernel_initializer="zeros", dtype="float32", name=f"{name}_maps"
     )(x)
     location = SoftArgmax(dtype="float32", name=f"{name}_locations")(maps)
-    return _with_scales(location, pooled, name)
+    return *_with_scales(location, pooled, name), maps
 
 
 def _with_scales(location, pooled, name):

@@ -70,8 +70,9 @@ def PoseurMobile(
     `coarse`, `layer1` ... and `coordinates`, each (B, K, 4).
 
     backbone: one of BACKBONES. alpha: width of MobileNetV2, 0.35 to 1.4. map_weight: above 0,
-    training also reads heatmaps from the finest level and counts their loss so often
-    (losses.WithMaps). The other arguments are Poseur's.
+    training also teaches heatmaps over the finest level and counts their loss so often
+    (losses.WithMaps): with initial="integral" those that the guess is read from. The other
+    arguments are Poseur's.
 
     Raises PoseError for a level that the backbone lacks, sides that its strides do not divide,
     weights of other key points, and choices that do not exist.

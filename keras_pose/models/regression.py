@@ -23,17 +23,18 @@ def network(builder, image, pooled, values, encoder, decoder, dense, skeleton, a
 
     builder: "Poseur" or "PoseurMobile"; arguments: what it was called with. values: the table.
     encoder, decoder: KeypointEncoder and QueryDecoder; dense: the kind of layer that guesses the
-    coarse locations. finest: the map (B, h, w, C) that `initial="integral"` looks at, and whose
-    features maps are taught with where the arguments have a `map_weight`.
+    coarse locations. finest: the map (B, h, w, C) that `initial="integral"` looks at. Where the
+    arguments have a `map_weight`, the maps of that guess are taught, or else some of `finest`.
     """
-    outputs = {}
+    outputs, guiding = {}, {losses.WithMaps.FEATURES: finest}
     if arguments["initial"] == "query":
         reference = encoder.references(values)
     else:
         if arguments["initial"] == "coarse":
             outputs["coarse"], location = coarse(pooled, skeleton.count, dense)
         else:
-            outputs["coarse"], location = integral(finest, pooled, skeleton.count)
+            outputs["coarse"], location, maps = integral(finest, pooled, skeleton.count)
+            guiding = {losses.WithMaps.MAPS: maps}
         reference = Guess(dtype="float32", name="guess")(location)
 
     def decoded(points):
@@ -49,7 +50,7 @@ def network(builder, image, pooled, values, encoder, decoder, dense, skeleton, a
         learner = outputs | decoded(reference)
     criterion = functools.partial(losses.RLE, skeleton.count, arguments["residual"])
     if arguments.get("map_weight"):
-        learner[losses.WithMaps.FEATURES] = finest
+        learner |= guiding
         criterion = functools.partial(_with_maps, criterion, finest, arguments)
     made = PoseNetwork(
         image,

@@ -2,9 +2,12 @@
 
 python train/train.py poseur_mobile_lsp --data DIR --set network.weights=backbone:FILE.keras
 
-FILE.keras is best.keras of repose_lite_m_lsp, whose extractor has seen these persons; a preset's
-name, backbone:repose_lite_m_lsp14, does as well.
+FILE.keras is what train/slim.py --to movenet_slimmer makes of best.keras of repose_lite_m_lsp, or
+of that preset: an extractor that has seen these persons.
 From random weights: --set network.frozen_norm=false --set "optimizer.slow=('sampling_offsets',)".
+
+The guess is read from maps, which are taught as such: on these few persons the paper's coarse
+branch learns more slowly.
 
 Half bodies are shown, and key points up to a quarter of the crop beyond its border are taught: a
 network that predicts coordinates can see where a cut-off limb goes on.
@@ -15,13 +18,20 @@ from keras_pose.training.recipe import Optimizer, Recipe
 
 recipe = Recipe(
     builder="PoseurMobile",
-    network={"input_size": (192, 192), "backbone": "movenet_slim", "frozen_norm": True},
+    network={
+        "input_size": (192, 192),
+        "backbone": "movenet_slimmer",
+        "frozen_norm": True,
+        "levels": (4, 8, 16),  # the pyramid says most at its finest level
+        "initial": "integral",
+        "map_weight": 1.0,
+    },
     augment=Augment(scale=(0.75, 1.25), rotate=60.0, half_body=0.1, zoom_out=0.05, background=0.05),
     # an extractor with its normalisation folded in saturates at the full rate
     optimizer=Optimizer(
-        rate=1e-3, warmup=300, slow=("sampling_offsets", "Conv", "block", "expanded_conv", "fpn")
+        rate=1.5e-3, warmup=200, slow=("sampling_offsets", "Conv", "block", "expanded_conv", "fpn")
     ),
-    epochs=30,
+    epochs=9,
     batch_size=64,
     ema=0.995,
     reach=0.25,
