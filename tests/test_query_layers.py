@@ -1,4 +1,4 @@
-"""The small layers of Poseur: encodings, attention, noise, direction."""
+"""The small layers of Poseur: encodings, attention, noise, direction, integral."""
 
 import keras
 import numpy as np
@@ -10,6 +10,7 @@ from keras_pose.layers import (
     HeadAttention,
     NoisyReferences,
     SineEncoding,
+    SoftArgmax,
 )
 from keras_pose.layers.encoding import grid
 
@@ -119,3 +120,19 @@ def test_direction_dense_does_not_see_the_length():
     unit = x / np.linalg.norm(x, axis=-1, keepdims=True)
     np.testing.assert_allclose(found, unit @ layer.kernel.numpy() + 1, atol=1e-5)
     assert np.isfinite(np.array(layer(0 * x))).all()
+
+
+def test_soft_argmax_is_the_mean_of_the_cells_weighted_by_their_softmax():
+    logits = np.random.default_rng(0).normal(size=(2, 3, 5, 4)).astype(np.float32)
+    found = np.array(SoftArgmax()(logits))
+    weights = np.exp(logits) / np.exp(logits).sum(axis=(1, 2), keepdims=True)
+    x, y = (np.arange(5) + 0.5) / 5, (np.arange(3)[:, None] + 0.5) / 3
+    expected = [(weights * at[..., None]).sum(axis=(1, 2)) for at in (x, y)]
+    np.testing.assert_allclose(found, np.stack(expected, axis=-1), atol=1e-6)
+
+
+def test_soft_argmax_of_equal_logits_is_the_middle_and_of_a_high_one_its_cell():
+    logits = np.zeros((1, 4, 6, 2), np.float32)
+    logits[0, 3, 0, 1] = 100.0
+    found = np.array(SoftArgmax()(logits))[0]
+    np.testing.assert_allclose(found, [[0.5, 0.5], [0.5 / 6, 3.5 / 4]], atol=1e-6)
