@@ -73,11 +73,11 @@ def report(lines, results, script):
     """Prints each of the lines (`compared`) as it comes, writes all of them to `results`, and
     leaves with status 1 where one is further from what was expected than TOLERANCE."""
     head, kept = " expected publ. counted diff.% ", []
-    print(f"{'table setting':48}{head + '(millions)':>44}{head + '(GMAC)':>40}")
+    print(f"{'table setting':52}{head + '(millions)':>44}{head + '(GMAC)':>40}")
     for line in lines:
         kept.append(line)
         print(
-            f"{line['table']:8}{line['setting']:40}"
+            f"{line['table']:12}{line['setting']:40}"
             f"{cell(line['parameters_expected_M']):>8} {cell(line['parameters_published_M']):>6} "
             f"{line['parameters'] / 1e6:>8.3f} {line['parameters_difference_%']:>+6.2f}     "
             f"{cell(line['gmac_expected']):>8} {cell(line['gmac_published']):>6} "
