@@ -6,7 +6,13 @@ import pytest
 from codec_helpers import KINDS, SHAPES, borders, equal, in_tflite, maps_of, on_jax, points
 
 from keras_pose import codecs, geometry, skeletons
-from keras_pose.codecs import Coordinates, GaussianHeatmap, SoftmaxHeatmap, coordinates
+from keras_pose.codecs import (
+    Coordinates,
+    GaussianHeatmap,
+    RefinedPoints,
+    SoftmaxHeatmap,
+    coordinates,
+)
 from keras_pose.errors import PoseError
 
 
@@ -191,6 +197,37 @@ def test_coordinates_dicts_and_refusals():
             codecs.from_dict({**codec.to_dict(), **wrong})
 
 
+# refined points
+
+
+def refined(count=4):
+    """(B, K, 3): points in and around the crop, scores as a quantized network may have them."""
+    scores = points(count, 3, seed=5, low=-0.5, high=1.5)[..., :1]
+    return np.concatenate([points(count, 3, low=-1.0, high=2.0), scores], axis=-1)
+
+
+def test_refined_points_are_what_the_network_says():
+    codec, given = RefinedPoints([64, 48]), refined()
+    assert codec.input_size == (64, 48)
+    found, scores = codec.decode(given)
+    np.testing.assert_array_equal(found, given[..., :2])
+    np.testing.assert_array_equal(scores, given[..., 2].clip(0, 1))
+    assert scores.min() == 0 and scores.max() == 1
+    assert found.dtype == scores.dtype == np.float32
+    np.testing.assert_array_equal(codec.encode(found, np.ones((4, 3))), found)
+
+
+def test_refined_points_dicts_and_refusals():
+    codec = RefinedPoints((64, 48))
+    assert codecs.from_dict(codec.to_dict()) == codec
+    assert (codec.head, codec.head_shape(17)) == ("points", (17, 3))
+    with pytest.raises(PoseError, match="heatmaps"):
+        codec.with_decoder("dark")
+    for wrong in ((0, 48), (64,), (64, -1)):
+        with pytest.raises(PoseError, match="input size"):
+            RefinedPoints(wrong)
+
+
 # the same numbers elsewhere
 
 
@@ -233,6 +270,26 @@ def test_coordinates_agree(score):
     found = in_tflite(codec, pictures, keras.layers.Lambda(lambda x: x[..., 0]))
     equal([given, *found], [given, *expected])
     assert expected[0].min() < -0.5 and expected[0].max() > 1.5
+
+
+def test_refined_points_agree():
+    """Under Keras and in a `.tflite`."""
+    given = refined()
+    codec = RefinedPoints((3, 3))
+    expected = codec.decode(given)
+    found = codec.decode(keras.ops.convert_to_tensor(given))
+    equal([given, *map(keras.ops.convert_to_numpy, found)], [given, *expected])
+    pictures = np.repeat(given[..., None], 3, axis=-1)  # (H, W, 3) = (3, 3, 3)
+    found = in_tflite(codec, pictures, keras.layers.Lambda(lambda x: x[..., 0]))
+    equal([given, *found], [given, *expected])
+
+
+@pytest.mark.backend("jax")
+def test_refined_points_agree_on_jax(tmp_path):
+    codec, given = RefinedPoints((3, 3)), refined()
+    expected = codec.encode(given[..., :2], np.ones((4, 3))), *codec.decode(given)
+    (found,) = on_jax([(codec, given[..., :2], np.ones((4, 3), np.float32), given)], tmp_path)
+    equal(found, expected)
 
 
 def test_a_tflite_agrees(kind):
