@@ -45,14 +45,16 @@ def half(model: bytes) -> bytes:
 
 
 def dynamic(model: bytes) -> bytes:
-    """Weights in int8, activations in float32 between operations.
+    """Weights of convolutions, dense layers and batched products in int8, activations in float32
+    between operations.
 
     Depthwise convolutions stay float: they hold few weights, and LiteRT has no fast kernel that
     quantizes their input as it comes.
     """
     recipe = recipe_manager.RecipeManager()
-    for kind in (TFLOperationName.CONV_2D, TFLOperationName.FULLY_CONNECTED):
-        recipe.add_dynamic_config(".*", kind, num_bits=8)
+    recipe.add_dynamic_config(".*", TFLOperationName.CONV_2D, num_bits=8)
+    changed = graph.read(model)
+    _in_bytes(recipe, changed, graph.operations(changed))
     return _quantized(model, recipe)
 
 
@@ -60,8 +62,9 @@ def static(model: bytes, bits: int, patches, floats: tuple[str, ...] = ()) -> by
     """Weights in int8 and activations in int8 or int16; the decode and both ends stay float32.
 
     floats: beginnings of the names of layers that stay in float too, but for the weights of their
-    dense layers: int8, as in `dynamic`. A network says them (PoseNetwork.floats): coordinates,
-    and what indices are made of, which in steps of 1/256 would name rows that do not exist.
+    dense layers and batched products: int8, as in `dynamic`. A network says them
+    (PoseNetwork.floats): coordinates, and what indices are made of, which in steps of 1/256 would
+    name rows that do not exist.
     patches: uint8 (H, W, 3) each, from which the ranges of activations are taken. A range is the
     smallest and the largest value over all patches. The quantizer's own moving average forgets all
     but the last twenty: on a separable network with softmax heatmaps it lost 1.2 points of the key
@@ -81,9 +84,7 @@ def static(model: bytes, bits: int, patches, floats: tuple[str, ...] = ()) -> by
     left += input_values.operations if input_values else []
     if left:
         recipe.add_quantization_config(_named(left), _ALL, algorithm_key=_LEAVE)
-    dense = [op for op in islands if op.kind == "FULLY_CONNECTED"]
-    if dense:
-        recipe.add_dynamic_config(_named(dense), TFLOperationName.FULLY_CONNECTED, num_bits=8)
+    _in_bytes(recipe, changed, islands)
     subgraph = changed.subgraphs[0]
     pixel_type = np.uint8 if subgraph.tensors[subgraph.inputs[0]].type == UINT8 else np.float32
     ranges = _ranges(model, recipe, [patch.astype(pixel_type) for patch in patches])
@@ -98,6 +99,19 @@ def static(model: bytes, bits: int, patches, floats: tuple[str, ...] = ()) -> by
             model = graph.write(integer)
     _load(model)
     return model
+
+
+def _in_bytes(recipe, model, operations):
+    """Asks for int8 weights of the dense layers and batched products (layers.graph) among the
+    operations; products of two activations have none."""
+    for kind in (TFLOperationName.FULLY_CONNECTED, TFLOperationName.BATCH_MATMUL):
+        chosen = [
+            op
+            for op in operations
+            if op.kind == kind.value and graph.constant(model, op.operator.inputs[1]) is not None
+        ]
+        if chosen:
+            recipe.add_dynamic_config(_named(chosen), kind, num_bits=8)
 
 
 def _named(operations):
