@@ -130,15 +130,15 @@ def test_all_of_it_is_added_to_what_stage_one_costs_and_averaged_over_known_key_
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "softmax"])
-@pytest.mark.parametrize("case", ["usual", "no positives", "no negatives", "nothing", "NaN"])
+@pytest.mark.parametrize("case", ["usual", "no positives", "no negatives", "nothing", "anything"])
 def test_whatever_is_empty_loss_and_gradients_are_finite(case, kind):
     proportion = {"no positives": (0, 1, 0), "no negatives": (1, 0, 0)}.get(case, (1, 1, 1))
     network, made, seen = criterion(kind=kind, proportion=proportion)
     y = batch()[1]
     if case == "nothing":
         y["visible"][:] = 0.0
-    if case == "NaN":
-        y["visible"][:, 1], y["keypoints"][:, 1] = 0.0, 1e30
+    if case == "anything":
+        y["visible"][:, 1], y["keypoints"][:, 1] = 0.0, 1e38
         y["person"][0] = 0.0
     weights = [*network.trainable_variables, *made.trainable_variables]
     weights = [w.value for w in weights if "refined" in w.path]
