@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from export_helpers import DISCS, SIZE, SketchPose, discs, held_out, made, network, pixels_of, run
 
@@ -55,6 +56,22 @@ def test_pixels_in_and_key_points_out(choice):
     assert (about.model, about.crop_margin, about.threshold) == ("SketchPose", 1.3, 0.41)
     assert about.training == {"recipe": "sketch"}
     assert about.metrics == {"pck@0.2": 50.0}
+
+
+@pytest.mark.parametrize("choice", [("fp16", "float", "decoded"), ("int8", "uint8", "decoded")])
+def test_weights_lie_as_the_schema_asks_and_equal_zero_points_stand_once(choice):
+    content = metadata.strip(made(*choice))
+    start = np.frombuffer(content, np.uint8).ctypes.data
+    model = schema.Model.GetRootAs(content, 0)
+    data = [model.Buffers(i).DataAsNumpy() for i in range(model.BuffersLength())]
+    places = [x.ctypes.data - start for x in data if isinstance(x, np.ndarray) and x.size]
+    assert len(places) > 10
+    assert not any(place % 16 for place in places)
+    graph = model.Subgraphs(0)
+    steps = [graph.Tensors(i).Quantization() for i in range(graph.TensorsLength())]
+    zeros = [q.ZeroPointAsNumpy() for q in steps if q and q.ZeroPointLength()]
+    assert len({x.ctypes.data for x in zeros}) == len({x.tobytes() for x in zeros})
+    assert bool(zeros) == (choice[0] == "int8")
 
 
 def _read(model):

@@ -6,10 +6,12 @@ A model here is the schema's object form (`ModelT`): `subgraphs[0]` has `tensors
 
 import dataclasses
 
+import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
+_ALIGNMENT = 16  # bytes
 DECODE = "decode"  # the name scope of the codec's operations
 _KINDS = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
 _TYPES = {v: k.lower() for k, v in vars(schema.TensorType).items() if not k.startswith("_")}
@@ -22,7 +24,32 @@ def read(model: bytes) -> schema.ModelT:
 
 def write(model: schema.ModelT) -> bytes:
     """The bytes of the object form."""
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    for buffer in model.buffers:
+        if buffer.data is not None and len(buffer.data):
+            buffer.data = np.frombuffer(bytes(buffer.data), np.uint8)
+    builder = _Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+class _Builder(flatbuffers.Builder):
+    """Writes weights at multiples of 16 bytes, as the schema asks, and equal zero points once: with
+    8 bytes for every channel of every kernel and bias, nearly all 0, they are a ninth of an int8
+    file of the quantizer's."""
+
+    def __init__(self, size):
+        super().__init__(size)
+        self._places = {}
+
+    def CreateNumpyVector(self, x):
+        if x.dtype == np.uint8:
+            self.Prep(_ALIGNMENT, x.size)
+        if x.dtype != np.int64:
+            return super().CreateNumpyVector(x)
+        key = x.tobytes()
+        if key not in self._places:
+            self._places[key] = super().CreateNumpyVector(x)
+        return self._places[key]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -155,4 +155,5 @@ def _ranges(model, recipe, patches):
 def _quantized(model, recipe, ranges=None):
     with quiet():
         worker = quantizer.Quantizer(bytearray(model), recipe.get_quantization_recipe())
-        return bytes(worker.quantize(ranges, enable_progress_report=False).quantized_model)
+        found = worker.quantize(ranges, enable_progress_report=False).quantized_model
+    return graph.write(graph.read(bytes(found)))  # smaller
