@@ -1,11 +1,12 @@
 """Scores a finished run, float and int8, and adds it to the table of trainings.
 
 python benchmarks/record.py runs/NAME --data DIR --device "two CPU cores, TensorFlow"
-    [--note "what was tried"] [--before MINUTES] [--zoo PRESET --peer MOVENET.tflite]
+    [--note "what was tried"] [--before MINUTES]
+    [--zoo PRESET --peer MOVENET.tflite [--without-fp16]]
 
 --zoo also publishes it to zoo/PRESET: the weights in half precision, the int8 file, the fp16 file
-where it is small, and a model card. What is scored is then what is published. A run that is
-recorded again replaces its line.
+where it is small and not left out, and a model card. What is scored is then what is published. A
+run that is recorded again replaces its line.
 """
 
 import argparse
@@ -50,6 +51,9 @@ def main():
     )  # fmt: skip
     parser.add_argument("--zoo", metavar="PRESET", help="also publish it to zoo/PRESET")
     parser.add_argument("--peer", metavar="FILE.tflite", help="compare latencies with it")
+    parser.add_argument(
+        "--without-fp16", action="store_true", help="the zoo has room for some of these files only"
+    )
     given = parser.parse_args()
     if bool(given.zoo) != bool(given.peer):
         raise PoseError(
@@ -87,6 +91,8 @@ def main():
     }
     with tempfile.TemporaryDirectory() as folder:
         files = _exported(run, given.data, Path(folder), bool(given.zoo))
+        if given.without_fp16:
+            files = [file for file in files if file.name != presets.FP16]
         row, scores = _scored(files, given.data)
         row = {name: (row | lines).get(name, "") for name in [*_FIRST, *row, "command"]}
         _append(row)  # the scores stay, whether or not the rest works out
