@@ -4,9 +4,7 @@ A recipe is a Python file in train/recipes/ that binds `recipe`; its header give
 expected time and the expected metric. `--set a.b=value` replaces single values.
 """
 
-import ast
 import dataclasses
-import difflib
 import inspect
 import math
 import runpy
@@ -14,6 +12,7 @@ from pathlib import Path
 
 from keras_pose.data.augment import Augment
 from keras_pose.errors import PoseError
+from keras_pose.training.overrides import applied, nearest
 
 FOLDER = Path(__file__).resolve().parents[2] / "train" / "recipes"
 
@@ -151,7 +150,7 @@ class Recipe:
     @property
     def input_size(self) -> tuple[int, int]:
         """(H, W), from the builder's arguments or its own default."""
-        default = inspect.signature(_builder(self.builder)).parameters["input_size"].default
+        default = _parameters(self.builder)["input_size"].default
         size = self.network.get("input_size", default)
         from keras_pose.models.network import sides
 
@@ -195,7 +194,7 @@ class Recipe:
                 raise PoseError(
                     f"names of layers with weights in frozen, as {', '.join(known)}",
                     repr(name),
-                    _nearest(str(name), known),
+                    nearest(str(name), known),
                 )
             for layer in layers:
                 layer.trainable = False
@@ -221,7 +220,7 @@ def load(name, overrides=(), folder=FOLDER) -> Recipe:
     path = Path(name) if str(name).endswith(".py") else Path(folder) / f"{name}.py"
     if not path.is_file():
         known = sorted(p.stem for p in Path(folder).glob("*.py") if p.stem != "__init__")
-        raise PoseError(f"a recipe among {known}", repr(str(name)), _nearest(str(name), known))
+        raise PoseError(f"a recipe among {known}", repr(str(name)), nearest(str(name), known))
     recipe = runpy.run_path(str(path)).get("recipe")
     if not isinstance(recipe, Recipe):
         raise PoseError(
@@ -231,12 +230,7 @@ def load(name, overrides=(), folder=FOLDER) -> Recipe:
         )
     recipe = dataclasses.replace(recipe, name=path.stem)
     for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals:
-            raise PoseError(
-                "an override key=value", repr(override), "Write --set optimizer.rate=3e-4."
-            )
-        recipe = _replace(recipe, key.strip(), key.strip().split("."), _value(value))
+        recipe = applied(recipe, override, _parameters(recipe.builder))
     return recipe
 
 
@@ -260,77 +254,16 @@ def _filled(stored, defaults):
     return defaults | nested
 
 
-def _value(text):
-    """A Python literal, true or false as one writes them elsewhere, or the text itself."""
-    if text.strip() in ("true", "false"):
-        return text.strip() == "true"
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def _replace(owner, path, keys, value):
-    """A copy of a dataclass or dict with one value deep inside exchanged."""
-    key, rest = keys[0], keys[1:]
-    if isinstance(owner, Recipe) and key == "network" and rest:
-        return dataclasses.replace(owner, network=_network(owner, path, rest, value))
-    _known(path, key, [f.name for f in dataclasses.fields(owner)])
-    old = getattr(owner, key)
-    if rest and not dataclasses.is_dataclass(old):
-        raise _too_deep(path, rest)
-    new = _replace(old, path, rest, value) if rest else _fitting(path, old, value)
-    return dataclasses.replace(owner, **{key: new})
-
-
-def _network(recipe, path, keys, value):
-    """The network's arguments with one exchanged, of the type of the builder's own default."""
-    parameters = inspect.signature(_builder(recipe.builder)).parameters
-    key, rest = keys[0], keys[1:]
-    _known(path, key, set(parameters) - {"skeleton"})
-    if len(rest) == 1 and isinstance(recipe.network.get(key), dict):  # a base's arguments
-        return {**recipe.network, key: {**recipe.network[key], rest[0]: value}}
-    if rest:
-        raise _too_deep(path, rest)
-    default = parameters[key].default
-    if default is not None:  # None stands for anything, as the weights to begin with
-        value = _fitting(path, default, value)
-    return {**recipe.network, key: value}
-
-
-def _too_deep(path, rest):
-    plain = path[: -sum(len(key) + 1 for key in rest)]
-    return PoseError(f"a plain key {plain!r}", repr(path), f"Write --set {plain}=value.")
-
-
-def _known(path, key, known):
-    if key not in known:
-        raise PoseError(f"a key among {sorted(known)}", repr(path), _nearest(key, known))
-
-
-def _nearest(key, known):
-    close = difflib.get_close_matches(key, list(known), 1, 0.0)
-    return f"Did you mean {close[0]!r}?" if close else "Look into train/recipes."
-
-
-def _fitting(path, old, new):
-    """`new` as the type of `old`; an int may stand for a float, a list for a tuple."""
-    if isinstance(old, float) and isinstance(new, int) and not isinstance(new, bool):
-        new = float(new)
-    if isinstance(old, tuple) and isinstance(new, list):
-        new = tuple(new)
-    if type(old) is not type(new) or dataclasses.is_dataclass(old):
-        raise PoseError(
-            f"a {type(old).__name__} for {path!r}, like {old!r}", repr(new), "Change the value."
-        )
-    return new
-
-
 def _builder(name):
     from keras_pose import models
 
     builder = getattr(models, name, None)
     if builder is None:
         known = [n for n in dir(models) if n[:1].isupper()]
-        raise PoseError(f"a network among {known}", repr(name), _nearest(name, known))
+        raise PoseError(f"a network among {known}", repr(name), nearest(name, known))
     return builder
+
+
+def _parameters(name):
+    """Of a builder: by name, with their defaults."""
+    return inspect.signature(_builder(name)).parameters
