@@ -19,7 +19,7 @@ LINES = [
     (("layers", "backbones", "models", "losses", "task", "warp"), KERAS),
     (("data",), NUMPY | {"cv2", "scipy"}),
     (("training",), KERAS | {"matplotlib", "tqdm"}),
-    (("export",), KERAS | {"ai_edge_litert", "litert_quantizer", "tqdm"}),
+    (("export",), KERAS | {"ai_edge_litert", "litert_quantizer", "flatbuffers", "tqdm"}),
     (("demo",), NUMPY | {"cv2"}),
 ]
 # the few files that may know one thing more, and why
