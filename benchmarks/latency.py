@@ -21,6 +21,7 @@ RESULTS = HERE / "results" / "latency.csv"
 RANDOM = {
     "repose_lite_s": ("RePoseLite", {"size": "s"}),
     "repose_lite_m": ("RePoseLite", {"size": "m"}),
+    "cpm_mobile_128x128": ("CPMMobile", {"input_size": (128, 128)}),
     "poseur_mobile_128x128": ("PoseurMobile", {"input_size": (128, 128)}),
     "poseur_mobile_192x192": ("PoseurMobile", {"input_size": (192, 192)}),
     "poseur_mobile_256x192": ("PoseurMobile", {"input_size": (256, 192), "skeleton": "coco17"}),
