@@ -31,7 +31,11 @@ BASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("builder", "changes", "last", "read"), BASES, ids=lambda x: str(x)[:60])
+def _named(value):
+    return str(sorted(value) if isinstance(value, set) else value)[:60]  # alike in each process
+
+
+@pytest.mark.parametrize(("builder", "changes", "last", "read"), BASES, ids=_named)
 def test_a_branch_is_the_last_stage_with_weights_of_its_own(builder, changes, last, read):
     keras.utils.set_random_seed(1)
     network = getattr(models, builder)(**{**SMALL, **changes})
