@@ -75,10 +75,11 @@ def _other_skeleton(path, told):
 
 
 def _without_fp16():
-    """The two smallest of those that were trained on photographs have an fp16 file."""
+    """The two smallest files of those that were trained on photographs have an fp16 one beside."""
     cards = [card.read(folder) for folder in folders()]
     real = [told for told in cards if "photographs" in card.about(told["data"]["name"])[0]]
-    for told in sorted(real, key=lambda told: told["parameters"])[: 2 if len(real) > 1 else 0]:
+    real.sort(key=lambda told: told["files"][presets.INT8])
+    for told in real[: 2 if len(real) > 1 else 0]:
         if presets.FP16 not in told["files"]:
             yield f"{told['name']}: without {presets.FP16}, which the two smallest have"
 

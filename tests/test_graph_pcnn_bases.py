@@ -3,7 +3,16 @@
 from test_graph_pcnn import TINY, GraphChecks
 
 
-class TestBehindRePoseLite(GraphChecks):
+class BaseChecks(GraphChecks):
+    """Without what is no different behind another base than it is behind SimpleBaseline."""
+
+    test_mixed_precision_gives_float32_predictions_of_the_same_network = None
+    test_the_criterion_stays_behind = None
+    test_a_training_step_on_jax_without_tensorflow = None
+    test_int8_tflite_stays_close = None
+
+
+class TestBehindRePoseLite(BaseChecks):
     arguments = {  # noqa: RUF012
         **TINY, "base": "RePoseLite", "base_arguments": {
             "loss": "mse", "sigma": 5.0, "stem": 8, "channels": [8, 8], "blocks": [0, 0],
@@ -11,13 +20,6 @@ class TestBehindRePoseLite(GraphChecks):
         },
     }  # fmt: skip
     outputs = {"pre": (4, 4, 3), "post": (4, 4, 3), "heatmaps": (8, 8, 3), "points": (3, 3)}  # noqa: RUF012
-
-
-class BaseChecks(GraphChecks):
-    """Without what was asked of other bases and is no different behind this one."""
-
-    test_mixed_precision_gives_float32_predictions_of_the_same_network = None
-    test_a_training_step_on_jax_without_tensorflow = None
 
 
 class TestBehindHRNet(BaseChecks):

@@ -131,22 +131,27 @@ def test_a_damaged_file_is_told_and_the_rest_is_looked_at(preset):
 
 def test_the_two_smallest_have_fp16(preset):
     folder, told = preset
-    for name, parameters in (("b", 20), ("c", 30)):
-        made = shutil.copytree(folder, card.ZOO / name)
-        card.write(made, {**told, "name": name, "parameters": parameters})
+    content = (folder / presets.INT8).read_bytes()
+    (folder / presets.FP16).rename(folder.parent / "kept")
 
-    def drop(name, parameters):
-        """The preset is of that size and has no fp16 file."""
-        told = card.read(card.ZOO / name) | {"parameters": parameters}
-        (card.ZOO / name / presets.FP16).unlink(missing_ok=True)
-        told["files"].pop(presets.FP16, None)
-        card.write(card.ZOO / name, told)
+    def sized(name, more, fp16=True):
+        """A preset whose int8 file has so many bytes more."""
+        made, files = card.ZOO / name, {**told["files"], presets.INT8: len(content) + more}
+        if not fp16:
+            del files[presets.FP16]
+        (made / presets.INT8).write_bytes(content + bytes(more))
+        card.write(made, {**told, "name": name, "files": files})
 
-    drop("tiny_lsp14", 40)
+    for name, more in (("b", 20), ("c", 30)):
+        shutil.copytree(folder, card.ZOO / name)
+        shutil.copyfile(folder.parent / "kept", card.ZOO / name / presets.FP16)
+        sized(name, more)
+    (folder.parent / "kept").unlink()
+    sized(folder.name, 40, fp16=False)
     assert check_zoo.problems() == []
-    drop("tiny_lsp14", 25)
+    sized(folder.name, 25, fp16=False)
     (line,) = check_zoo.problems()
-    assert line.startswith("tiny_lsp14: without model_fp16.tflite")
+    assert line.startswith(f"{folder.name}: without model_fp16.tflite")
     for name in "bc":
         shutil.rmtree(card.ZOO / name)
     assert check_zoo.problems() == []  # the only one
