@@ -90,9 +90,7 @@ def main():
         "command": table.command(__file__),
     }
     with tempfile.TemporaryDirectory() as folder:
-        files = _exported(run, given.data, Path(folder), bool(given.zoo))
-        if given.without_fp16:
-            files = [file for file in files if file.name != presets.FP16]
+        files = _exported(run, given.data, Path(folder), bool(given.zoo), given.without_fp16)
         row, scores = _scored(files, given.data)
         row = {name: (row | lines).get(name, "") for name in [*_FIRST, *row, "command"]}
         _append(row)  # the scores stay, whether or not the rest works out
@@ -103,7 +101,7 @@ def main():
             card.publish(given.zoo, files, _card(given.zoo, row, scores, ratios))
 
 
-def _exported(run, data, folder, publish):
+def _exported(run, data, folder, publish, without_fp16=False):
     """The files to score, in `folder`; to publish, the weights are in half precision from here on.
 
     Returns paths: the .keras, the int8 .tflite, and the fp16 one where it is to be published.
@@ -117,7 +115,7 @@ def _exported(run, data, folder, publish):
     else:
         shutil.copyfile(run / "best.keras", source)
     export(source, int8, "int8", calibrate=data, check=data)
-    if not publish:
+    if not publish or without_fp16:
         return [source, int8]
     export(source, fp16, "fp16", check=data)
     return [source, int8, fp16][: 3 if fp16.stat().st_size <= _LARGEST else 2]

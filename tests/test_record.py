@@ -25,7 +25,8 @@ import record
 
 from keras_pose import export, presets
 from keras_pose.errors import PoseError
-from keras_pose.models import network, start
+from keras_pose.export import job
+from keras_pose.models import half, network, start
 from keras_pose.training import evaluate, run
 from keras_pose.training import recipe as recipes
 
@@ -257,6 +258,22 @@ def test_scores_are_kept_when_int8_fails(home, monkeypatch, capsys):
     assert "int8 within" in capsys.readouterr().err
     after = (home / "training.csv").read_text()
     assert "int8 too far off" in after and "int8 too far off" not in before
+
+
+@pytest.mark.parametrize(("without", "written"), [(False, ["int8", "fp16"]), (True, ["int8"])])
+def test_fp16_is_left_out_where_asked(without, written, monkeypatch, tmp_path):
+    made = []
+
+    def write(source, out, precision, **options):
+        made.append(precision)
+        out.write_bytes(b"a file")
+
+    monkeypatch.setattr(job, "export", write)
+    monkeypatch.setattr(half, "write", lambda best, source: None)
+    files = record._exported(tmp_path, "lspet", tmp_path, True, without)
+    assert made == written
+    expected = [presets.KERAS, presets.INT8, presets.FP16][: 1 + len(written)]
+    assert [file.name for file in files] == expected
 
 
 def fake_run(folder, start, minutes=5.0):

@@ -13,8 +13,32 @@ SCORES = ("laplace", "rle", "none")
 _SMALLEST = 1e-6  # of a scale: at 0 the score would be divided by it
 
 
+class Located:
+    """What codecs of networks share that give locations, not maps."""
+
+    kind: ClassVar[str]
+
+    def to_dict(self) -> dict:
+        return {"kind": self.kind, **dataclasses.asdict(self)}
+
+    def with_decoder(self, decoder: str):
+        """Refuses: there is one way to read two numbers. Raises PoseError."""
+        raise PoseError(
+            "a network of heatmaps, which can be decoded in several ways",
+            f"one of {self.kind}, and the decoder {decoder!r}",
+            "Leave the decoder out, or look at an output of maps, where the network has one.",
+        )
+
+    def encode(self, keypoints, visible):
+        """Training targets: the key points, (B, K, 2) normalised, as they are.
+
+        Those that are not visible have no target; the loss leaves them out.
+        """
+        return shim.of(keypoints).array(keypoints)
+
+
 @dataclasses.dataclass(frozen=True)
-class Coordinates:
+class Coordinates(Located):
     """Locations and scales as they come out of the network (Poseur section 3).
 
     The network's tensor is (B, K, 4): x and y normalised to the crop, which may lie outside 0..1
@@ -44,24 +68,6 @@ class Coordinates:
     def head_shape(self, count: int) -> tuple[int, ...]:
         """Shape of the tensor that `decode` reads, without the batch."""
         return (count, 4)
-
-    def to_dict(self) -> dict:
-        return {"kind": self.kind, **dataclasses.asdict(self)}
-
-    def with_decoder(self, decoder: str):
-        """Refuses: there is one way to read two numbers. Raises PoseError."""
-        raise PoseError(
-            "a network of heatmaps, which can be decoded in several ways",
-            f"one of coordinates, and the decoder {decoder!r}",
-            "Leave the decoder out.",
-        )
-
-    def encode(self, keypoints, visible):
-        """Training targets: the key points, (B, K, 2) normalised, as they are.
-
-        Those that are not visible have no target; the loss leaves them out.
-        """
-        return shim.of(keypoints).array(keypoints)
 
     def decode(self, predicted):
         """Key points and scores. predicted: (B, K, 4); returns (B, K, 2) and (B, K), 0..1.

@@ -4,11 +4,12 @@ import dataclasses
 from typing import ClassVar
 
 from keras_pose.codecs import xp as shim
+from keras_pose.codecs.coordinates import Located
 from keras_pose.errors import PoseError
 
 
 @dataclasses.dataclass(frozen=True)
-class RefinedPoints:
+class RefinedPoints(Located):
     """Points as stage 2 of Graph-PCNN gives them: (B, K, 3), x and y normalised to the crop, which
     may lie outside 0..1, and a score, 0..1.
 
@@ -29,21 +30,6 @@ class RefinedPoints:
     def head_shape(self, count: int) -> tuple[int, ...]:
         """Shape of the tensor that `decode` reads, without the batch."""
         return (count, 3)
-
-    def to_dict(self) -> dict:
-        return {"kind": self.kind, **dataclasses.asdict(self)}
-
-    def with_decoder(self, decoder: str):
-        """Refuses: there is one way to read two numbers. Raises PoseError."""
-        raise PoseError(
-            "a network of heatmaps, which can be decoded in several ways",
-            f"one of refined points, and the decoder {decoder!r}",
-            "Leave the decoder out, or look at the network's heatmaps.",
-        )
-
-    def encode(self, keypoints, visible):
-        """Training targets: the key points, (B, K, 2) normalised, as they are."""
-        return shim.of(keypoints).array(keypoints)
 
     def decode(self, predicted):
         """Key points and scores. predicted: (B, K, 3); returns (B, K, 2) and (B, K), 0..1.

@@ -10,10 +10,10 @@ from keras_pose.data.folders import find
 from keras_pose.data.sample import NOBODY, PictureReader
 from keras_pose.errors import PoseError
 from keras_pose.metrics.coco_format import finite
+from keras_pose.metrics.diagnosis import FILLED
 from keras_pose.skeletons import Skeleton
 
 _EDGE = np.array([0.5, 0.5, 0.0, 0.0])  # from a pixel's edge, COCO's 0, to its centre, ours
-_FILLED = 0.53  # of a person's box by the person
 
 
 class CocoReader(PictureReader):
@@ -196,4 +196,4 @@ def _area(annotation, box):
     area = annotation.get("area")
     if finite(area) and area > 0:
         return float(area)
-    return float("nan") if box is None else float(_FILLED * box[2] * box[3])
+    return float("nan") if box is None else float(FILLED * box[2] * box[3])

@@ -4,9 +4,8 @@ import numpy as np
 
 from keras_pose import geometry
 from keras_pose.data.sample import Sample
-from keras_pose.metrics.diagnosis import area_from_extent
+from keras_pose.metrics.diagnosis import FILLED, area_from_extent
 
-_FILLED = 0.53  # of a COCO box by its person, as in data.coco
 _SMALLEST = 16.0**2  # px^2, of the least crop that geometry.crop_box makes
 _NEAR = 0.1  # least overlap of two boxes (IoU) that counts
 _ONESELF = 0.999
@@ -23,7 +22,7 @@ def box_area(sample: Sample) -> float:
     """
     if np.isfinite(sample.area):
         return float(sample.box[2] * sample.box[3])
-    area = area_from_extent(sample.keypoints[None], sample.visible[None])[0] / _FILLED
+    area = area_from_extent(sample.keypoints[None], sample.visible[None])[0] / FILLED
     return float(area) if np.isfinite(area) else _SMALLEST
 
 

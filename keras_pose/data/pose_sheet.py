@@ -12,6 +12,7 @@ from keras_pose import geometry
 from keras_pose.data.pose_error_inputs import box_area, generators, near
 from keras_pose.data.pose_error_rates import chances
 from keras_pose.data.pose_errors import synthesise
+from keras_pose.data.sheet import enlarged
 from keras_pose.errors import PoseError
 from keras_pose.metrics.diagnosis import CLASSES
 from keras_pose.results import Pose
@@ -21,7 +22,6 @@ from keras_pose.runtime.drawing import caption, contact_sheet, draw
 COLORS = ((42, 157, 111), (242, 207, 91), (123, 94, 167), (63, 127, 191), (196, 69, 54))
 _TRUTH = (255, 255, 0)  # of the circles around true key points, as in the paper's figure 3
 _WAY = (255, 255, 255)
-_TILE = 256  # least height of one picture on the sheet
 
 
 def sheet(reader, input_size, order, count=6, seed=0, epoch=0, crop_margin=1.25) -> np.ndarray:
@@ -87,11 +87,9 @@ def _readable(reader, input_size, order, crop_margin):
 
 
 def _enlarged(picture, points):
-    """Picture and points, larger by a whole factor so that the points can be told apart."""
-    size = np.array(picture.shape[:2])
-    size = size * max(1, -(-_TILE // size[0]))
-    larger = cv2.resize(picture, size[::-1].tolist(), interpolation=cv2.INTER_CUBIC)
-    return larger, geometry.denormalise(geometry.normalise(points, picture.shape[:2]), size)
+    """Picture and points, enlarged."""
+    larger, places = enlarged(picture), geometry.normalise(points, picture.shape[:2])
+    return larger, geometry.denormalise(places, larger.shape[:2])
 
 
 def _marked(tile, truth, placed, valid, kinds):

@@ -52,10 +52,14 @@ def sheet(loader: Loader, count: int = 24, columns: int = 6, epoch: int = 0) -> 
     return contact_sheet(tiles, columns, tiles[0].shape[:2])
 
 
-def _tile(picture, y, loader):
-    """One picture, enlarged by a whole factor so that the points can be told apart."""
+def enlarged(picture) -> np.ndarray:
+    """A picture, larger by a whole factor, so that key points drawn on it can be told apart."""
     factor = max(1, -(-_TILE // picture.shape[0]))
-    picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+
+
+def _tile(picture, y, loader):
+    picture = enlarged(picture)
     if not y["person"]:
         picture = cv2.rectangle(picture, (0, 0), picture.shape[1::-1], (255, 0, 0), 6)
     points = geometry.denormalise(y["keypoints"], picture.shape[:2])

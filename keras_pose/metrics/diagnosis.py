@@ -20,8 +20,8 @@ GOOD, JITTER, INVERSION, SWAP, MISS = range(5)
 UNANNOTATED = -1
 CLOSE, EXACT = 0.5, 0.85  # similarity from which on a point is close to, or right on, another
 
-# COCO's areas are those of outlines, about 0.53 of the box, and its boxes are about 1.5 times the
-# extent of the key points, which end at wrists, ankles and eyes
+FILLED = 0.53  # of a COCO box by the outline of its person, whose area COCO gives
+# and its boxes are about 1.5 times the extent of the key points, which end at wrists, ankles, eyes
 _AREA_OF_EXTENT = 0.8
 _NARROWEST = 0.25  # of the longer side: somebody upright is wider than the line of his joints
 

@@ -27,15 +27,15 @@ def network(builder, image, pooled, values, encoder, decoder, dense, skeleton, a
     arguments have a `map_weight`, the maps of that guess are taught, or else some of `finest`.
     """
     outputs, guiding = {}, {losses.WithMaps.FEATURES: finest}
-    if arguments["initial"] == "query":
-        reference = encoder.references(values)
-    else:
-        if arguments["initial"] == "coarse":
-            outputs["coarse"], location = coarse(pooled, skeleton.count, dense)
-        else:
-            outputs["coarse"], location, maps = integral(finest, pooled, skeleton.count)
-            guiding = {losses.WithMaps.MAPS: maps}
+    if arguments["initial"] == "coarse":
+        outputs["coarse"], location = coarse(pooled, skeleton.count, dense)
+    elif arguments["initial"] == "integral":
+        outputs["coarse"], location, maps = integral(finest, pooled, skeleton.count)
+        guiding = {losses.WithMaps.MAPS: maps}
+    if outputs:
         reference = Guess(dtype="float32", name="guess")(location)
+    else:
+        reference = encoder.references(values)
 
     def decoded(points):
         predictions = decoder(*encoder(points), points, values)

@@ -68,17 +68,15 @@ def start_part(network, weights):
     path = _file(os.fspath(weights))
     given = load(path)
     _refuse_unlike(given, network, path, ("stages",))
-    there = {layer.name: layer for layer in given.layers}
-    filled = [(layer, there.get(layer.name)) for layer in network.layers if layer.weights]
-    for layer, other in filled:
-        if _shapes(layer) != _shapes(other):
+    pairs = _named_alike(network, given)
+    for mine, other in pairs:
+        if _shapes(mine) != _shapes(other):
             raise PoseError(
-                f"{layer.name} with weights {_shapes(layer)}",
+                f"{mine.name} with weights {_shapes(mine)}",
                 f"{_shapes(other) or 'none'} in {path}, a {given.builder}",
                 "Build it as the file was.",
             )
-    for layer, other in filled:
-        layer.set_weights(other.get_weights())
+    _fill(pairs)
 
 
 def told(weights) -> tuple[str, dict]:
@@ -150,17 +148,15 @@ def _copy_stages(given, network, path):
             "Take the file of a network of the same kind.",
         )
     _refuse_unlike(given, network, path, ("stages",))
-    own = {layer.name: layer for layer in network.layers}
-    filled = [(layer, own.get(layer.name)) for layer in given.layers if layer.weights]
-    for layer, mine in filled:
-        if _shapes(layer) != _shapes(mine):
+    pairs = [(mine, other) for other, mine in _named_alike(given, network)]
+    for mine, other in pairs:
+        if _shapes(mine) != _shapes(other):
             raise PoseError(
                 f"a {network.builder} with stages={network.arguments.get('stages')} at most",
-                f"stages={given.arguments.get('stages')} in {path}, with {layer.name}",
+                f"stages={given.arguments.get('stages')} in {path}, with {other.name}",
                 "Take the file of a network with fewer stages.",
             )
-    for layer, mine in filled:
-        mine.set_weights(layer.get_weights())
+    _fill(pairs)
 
 
 def _refuse_unlike(given, network, path, free=()):
@@ -190,6 +186,17 @@ def _refuse_unlike(given, network, path, free=()):
 def _flat(arguments):
     """Arguments beside those of the base inside, where there is one."""
     return {**arguments, **arguments.get("base_arguments", {}), "base_arguments": None}
+
+
+def _named_alike(network, other):
+    """Every layer with weights of a network, and the other's of its name, or None."""
+    there = {layer.name: layer for layer in other.layers}
+    return [(layer, there.get(layer.name)) for layer in network.layers if layer.weights]
+
+
+def _fill(pairs):
+    for mine, other in pairs:
+        mine.set_weights(other.get_weights())
 
 
 def _shapes(layer):

@@ -10,8 +10,8 @@ from keras_pose.errors import PoseError
 def applied(recipe, override, parameters):
     """A copy of a recipe with one value exchanged.
 
-    override: "a.b=value"; parameters: those of the recipe's builder, whose defaults say of what
-    types the network's arguments are (inspect.signature). Raises PoseError for an unknown key or
+    override: "a.b=value"; parameters: function of a builder's name to its parameters, whose
+    defaults say of what types the network's arguments are. Raises PoseError for an unknown key or
     another type.
     """
     path, equals, value = override.partition("=")
@@ -20,7 +20,7 @@ def applied(recipe, override, parameters):
     path = path.strip()
     key, *rest = path.split(".")
     if key == "network" and rest:
-        network = _network(recipe.network, parameters, path, rest, _value(value))
+        network = _network(recipe.network, parameters(recipe.builder), path, rest, _value(value))
         return dataclasses.replace(recipe, network=network)
     return _replace(recipe, path, [key, *rest], _value(value))
 

@@ -230,7 +230,7 @@ def load(name, overrides=(), folder=FOLDER) -> Recipe:
         )
     recipe = dataclasses.replace(recipe, name=path.stem)
     for override in overrides:
-        recipe = applied(recipe, override, _parameters(recipe.builder))
+        recipe = applied(recipe, override, _parameters)
     return recipe
 
 

@@ -9,8 +9,8 @@ From random weights: --set network.frozen_norm=false --set "optimizer.slow=('sam
 The guess is read from maps, which are taught as such: on these few persons the paper's coarse
 branch learns more slowly.
 
-Measured: 62.1 PCK@0.2 and 34.1 PCK@0.1 on the validation persons, 43 minutes with validation on two
-cores shared with other jobs.
+Measured: 62.1 PCK@0.2 and 33.5 PCK@0.1 on the validation persons, 32 minutes on two cores shared
+with other jobs.
 
 Half bodies are shown, and key points up to a quarter of the crop beyond its border are taught: a
 network that predicts coordinates can see where a cut-off limb goes on.
