@@ -17,6 +17,7 @@ class Located:
     """What codecs of networks share that give locations, not maps."""
 
     kind: ClassVar[str]
+    called: ClassVar[str]  # what an error calls it
 
     def to_dict(self) -> dict:
         return {"kind": self.kind, **dataclasses.asdict(self)}
@@ -25,7 +26,7 @@ class Located:
         """Refuses: there is one way to read two numbers. Raises PoseError."""
         raise PoseError(
             "a network of heatmaps, which can be decoded in several ways",
-            f"one of {self.kind}, and the decoder {decoder!r}",
+            f"one of {self.called}, and the decoder {decoder!r}",
             "Leave the decoder out, or look at an output of maps, where the network has one.",
         )
 
@@ -54,6 +55,7 @@ class Coordinates(Located):
     score: str = "laplace"
     area: float = 0.2
     kind: ClassVar[str] = "coordinates"
+    called: ClassVar[str] = "coordinates"
     head: ClassVar[str] = "coordinates"
 
     def __post_init__(self):

@@ -18,6 +18,7 @@ class RefinedPoints(Located):
 
     input_size: tuple[int, int]
     kind: ClassVar[str] = "points"
+    called: ClassVar[str] = "refined points"
     head: ClassVar[str] = "points"
 
     def __post_init__(self):
