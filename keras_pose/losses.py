@@ -50,6 +50,7 @@ class Maps(keras.Layer):
 
     Every map, intermediate ones included, is resized to the codec's and adds its own loss (RePose
     section 3.3). In a crop without a person every key point counts and its target is the empty map.
+    A key point beyond the crop, where no map reaches, does not count: coordinates may teach it.
     """
 
     def __init__(self, codec):
@@ -57,9 +58,11 @@ class Maps(keras.Layer):
         self.codec, self.loss = codec, BY_CODEC[codec.kind]
 
     def call(self, predictions, y):
-        person = y["person"][:, None]
-        target = self.codec.encode(y["keypoints"], y["visible"] * person)
-        weight = y["visible"] * person + (1.0 - person)
+        person, places = y["person"][:, None], y["keypoints"]
+        inside = ops.all(ops.logical_and(places >= 0, places <= 1), axis=-1)
+        visible = y["visible"] * person * ops.cast(inside, "float32")
+        target = self.codec.encode(places, visible)
+        weight = visible + (1.0 - person)
         size = self.codec.map_size
         return sum(self.loss(target, _resized(m, size), weight) for m in predictions.values())
 
@@ -157,7 +160,7 @@ class WithMaps(keras.Layer):
     codec: of the maps.
     """
 
-    MAPS, FEATURES = "maps", "features"
+    MAPS, FEATURES = "heatmaps", "features"
 
     def __init__(self, criterion, codec, count, weight):
         super().__init__(dtype="float32")
@@ -176,7 +179,7 @@ class WithMaps(keras.Layer):
     def call(self, predictions, y):
         others = dict(predictions)
         maps = self.head(others.pop(self.FEATURES)) if self.head else others.pop(self.MAPS)
-        return self.criterion(others, y) + self.weight * self.maps({"maps": maps}, y)
+        return self.criterion(others, y) + self.weight * self.maps({self.MAPS: maps}, y)
 
 
 def _flow_of(name):

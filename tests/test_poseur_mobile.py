@@ -199,29 +199,46 @@ def test_maps_guide_training_and_leave_the_network_as_it_is(groups, tmp_path):
     assert _tiny(weights=str(tmp_path / "guided.keras")).arguments["map_weight"] == 0.0
 
 
-def test_the_maps_of_an_integral_guess_are_those_that_are_taught():
-    network = _tiny(initial="integral", map_weight=0.5)
+@pytest.mark.parametrize("initial", ["integral", "heatmap"])
+def test_the_maps_of_a_guess_are_those_that_are_taught(initial):
+    network = _tiny(initial=initial, map_weight=0.5)
     task = PoseTask(network)
     x, y = batch(network)
     assert task.criterion.head is None
     kernel = network.get_layer("coarse_maps").kernel
     before = kernel.numpy()
     predictions = task(x)
-    maps = predictions.pop("maps")
+    maps = predictions.pop("heatmaps")
     parts = [
         float(task.criterion.criterion(predictions, y)),
-        float(losses.Maps(SoftmaxHeatmap((64, 64), (16, 16), 8.0))({"maps": maps}, y)),
+        float(losses.Maps(SoftmaxHeatmap((64, 64), (16, 16), 6.0))({"maps": maps}, y)),
     ]
-    found = float(task.compute_loss(x, y, {**predictions, "maps": maps}))
+    found = float(task.compute_loss(x, y, {**predictions, "heatmaps": maps}))
     assert found == pytest.approx(parts[0] + 0.5 * parts[1], rel=1e-5)
     task.compile(optimizer=keras.optimizers.Adam(0.01), run_eagerly=True)
     task.train_on_batch(x, y)
     assert np.abs(kernel.numpy() - before).max() > 0
 
 
-def test_a_map_weight_below_0_is_refused():
+def test_a_map_weight_below_0_is_refused_and_none_where_a_guess_needs_it():
     with pytest.raises(PoseError, match="map_weight"):
         _tiny(map_weight=-1.0)
+    with pytest.raises(PoseError, match=r"map_weight above 0.*heatmap.*Received 0\.0"):
+        _tiny(initial="heatmap")
+
+
+def test_a_guess_of_heatmaps_is_their_peak_and_can_be_evaluated_alone(tmp_path):
+    network = _tiny(initial="heatmap", map_weight=1.0)
+    assert {"heatmaps", "layer1", "coordinates"} == network.output.keys()
+    codec = network.codec_of("heatmaps")
+    truth = np.random.default_rng(0).uniform(0.1, 0.9, (1, network.skeleton.count, 2))
+    maps = np.log(np.array(codec.encode(truth.astype("float32"), np.ones(truth.shape[:2]))) + 1e-9)
+    np.testing.assert_allclose(network.get_layer("coarse_peaks")(maps), truth, atol=1e-3)
+    network.save(tmp_path / "net.keras")
+    predict, *_ = evaluate.open_model(tmp_path / "net.keras", "heatmaps")
+    images = pictures(network)
+    expected = codec.decode(np.array(run(network, images)["heatmaps"]))[0]
+    np.testing.assert_allclose((predict(images)[0] + 0.5) / 64, expected, atol=1e-3)
 
 
 def test_it_learns_sixteen_persons_by_heart():

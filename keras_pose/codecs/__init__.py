@@ -26,3 +26,8 @@ def from_dict(values: dict) -> Codec:
             "Update keras_pose to read this file.",
         )
     return CODECS[kind](**values)
+
+
+def get(codec) -> Codec:
+    """A codec, or what `from_dict` makes of its description."""
+    return from_dict(codec) if isinstance(codec, dict) else codec

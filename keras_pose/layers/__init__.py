@@ -5,7 +5,7 @@ from keras_pose.layers.blocks import conv_block, heatmap_block, series, upsample
 from keras_pose.layers.deformable import HeadProjection, Sampling, table
 from keras_pose.layers.direction import DirectionDense
 from keras_pose.layers.encoding import GridEncoding, SineEncoding
-from keras_pose.layers.integral import SoftArgmax
+from keras_pose.layers.integral import HeatmapPeaks, SoftArgmax
 from keras_pose.layers.linked import LinkedConv2D
 from keras_pose.layers.noise import NoisyReferences
 from keras_pose.layers.scale import Scale
@@ -15,6 +15,7 @@ __all__ = [
     "GridEncoding",
     "HeadAttention",
     "HeadProjection",
+    "HeatmapPeaks",
     "LinkedConv2D",
     "NoisyReferences",
     "Sampling",

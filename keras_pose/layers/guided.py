@@ -90,7 +90,7 @@ class StagePeak(keras.layers.Layer):
 
     def __init__(self, codec, threshold, **kwargs):
         super().__init__(**kwargs)
-        self.codec, self.threshold = _codec(codec).with_decoder("quarter"), threshold
+        self.codec, self.threshold = codecs.get(codec).with_decoder("quarter"), threshold
 
     def call(self, maps):
         keypoints, heat = self.codec.decode(maps)
@@ -152,7 +152,7 @@ class MovedPoints(keras.layers.Layer):
 
     def __init__(self, codec, **kwargs):
         super().__init__(**kwargs)
-        self.codec = _codec(codec)
+        self.codec = codecs.get(codec)
 
     def call(self, inputs):
         points, offsets, heat = inputs
@@ -239,7 +239,3 @@ class GuidedPoints(keras.layers.Layer):
 
     def _lot(self, like):
         return keras.random.uniform(ops.shape(like), seed=self.seed)
-
-
-def _codec(values):
-    return codecs.from_dict(values) if isinstance(values, dict) else values

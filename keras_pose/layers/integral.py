@@ -1,8 +1,10 @@
-"""From a map of logits to the mean of the distribution that it stands for."""
+"""From maps to one place in each: the mean of the distribution that it stands for, or its peak."""
 
 import keras
 import numpy as np
 from keras import ops
+
+from keras_pose import codecs
 
 
 @keras.saving.register_keras_serializable(package="keras_pose")
@@ -23,6 +25,30 @@ class SoftArgmax(keras.Layer):
 
     def multiply_adds(self, inputs, outputs):
         return 2 * int(np.prod(inputs[0].shape[1:]))
+
+
+@keras.saving.register_keras_serializable(package="keras_pose")
+class HeatmapPeaks(keras.Layer):
+    """Maps (B, h, w, K) to the key points (B, K, 2) that their codec reads in them, normalised.
+
+    codec: the maps', or the dict that describes it.
+    """
+
+    def __init__(self, codec, **kwargs):
+        super().__init__(**kwargs)
+        self.codec = codecs.get(codec)
+
+    def call(self, maps):
+        return self.codec.decode(maps)[0]
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[3], 2)
+
+    def multiply_adds(self, inputs, outputs):
+        return 0
+
+    def get_config(self):
+        return {**super().get_config(), "codec": self.codec.to_dict()}
 
 
 def _centres(height, width):

@@ -8,10 +8,11 @@ Symbols: B batch, K key points, Q = K or (1 + G) K queries, C channels.
 import keras
 from keras import layers, ops
 
-from keras_pose.layers import SineEncoding, SoftArgmax, lean
+from keras_pose.layers import HeatmapPeaks, SineEncoding, SoftArgmax, lean
 
 QUERIES = ("concatenated", "sum")
 INITIAL = ("coarse", "integral", "query")
+TAUGHT = "heatmap"  # an initial guess whose maps only a loss of their own can teach
 _FURTHEST = 10.0
 
 
@@ -27,18 +28,51 @@ def coarse(pooled, count, dense, name="coarse"):
     return _with_scales(_pairs(location, pooled), pooled, name)
 
 
-def integral(features, pooled, count, name="coarse"):
+def guess(initial, features, pooled, count, dense, heatmap):
+    """The first locations: what of them is compared with the truth, themselves, their maps.
+
+    initial: "query" has none (`KeypointEncoder.references` has). features (B, h, w, C) are those
+    of the finest level, of which "integral" and "heatmap" make maps; pooled: features (B, C);
+    dense: see `coarse`. heatmap: the codec that the maps of "heatmap" are taught by.
+    Returns a dict of outputs, (B, K, 2) or None, and logits (B, h, w, K) or None.
+    """
+    if initial == "query":
+        return {}, None, None
+    if initial == "coarse":
+        prediction, location = coarse(pooled, count, dense)
+        return {"coarse": prediction}, location, None
+    maps = mapped(features, count, initial)
+    if initial == "integral":
+        prediction, location = integral(maps, pooled)
+        return {"coarse": prediction}, location, maps
+    return {heatmap.head: maps}, peaks(maps, heatmap), maps
+
+
+def mapped(features, count, name):
+    """Maps of where each key point may be: logits (B, h, w, K) of features (B, h, w, C).
+
+    name: goes before the names of the layers that look around.
+    """
+    x = lean.separable(features, features.shape[-1], 5, name=name)
+    return layers.Conv2D(
+        count, 1, kernel_initializer="zeros", dtype="float32", name="coarse_maps"
+    )(x)  # fmt: skip
+
+
+def integral(maps, pooled, name="coarse"):
     """A coarse branch that looks where the features are: locations are the means of softmax maps.
 
-    An addition to the paper. features: (B, h, w, C). Returns what `coarse` does, and the maps'
-    logits (B, h, w, K). The first guesses are the middle of the crop.
+    An addition to the paper. maps: logits (B, h, w, K). Returns what `coarse` does. The first
+    guesses are the middle of the crop.
     """
-    x = lean.separable(features, features.shape[-1], 5, name="integral")
-    maps = layers.Conv2D(
-        count, 1, kernel_initializer="zeros", dtype="float32", name=f"{name}_maps"
-    )(x)
     location = SoftArgmax(dtype="float32", name=f"{name}_locations")(maps)
-    return *_with_scales(location, pooled, name), maps
+    return _with_scales(location, pooled, name)
+
+
+def peaks(maps, codec):
+    """A guess that is where maps (B, h, w, K) are highest, (B, K, 2). Another addition: the maps
+    are taught as heatmaps of `codec`, and no gradient comes through."""
+    return HeatmapPeaks(codec, dtype="float32", name="coarse_peaks")(maps)
 
 
 def _with_scales(location, pooled, name):

@@ -16,9 +16,9 @@ Where it departs, and why:
   0.3 points of 74.7 (Table 1d).
 - query = position + class, as the paper writes it; the released code mixes two encodings and adds
   the class again in every layer. No place encoding on the maps.
-- initial="integral" guesses where the finest level's features are (encoder.integral): pooled
-  features have lost the place, and a coarse branch on them learns slowly. The default is the
-  paper's.
+- initial="heatmap" guesses the peaks of heatmaps over the finest level, initial="integral" their
+  means (see encoder): pooled features have lost the place, and a coarse branch on them learns
+  slowly. The default is the paper's.
 - one hidden layer for reference, location and scale in place of three perceptrons of two.
 - no dropout; the coarse branch is a plain dense layer; one noisy group, 256 hidden features.
 In training, noisy queries are part of the decoder's batch statistics, which the noise therefore
@@ -67,12 +67,13 @@ def PoseurMobile(
     """A regression network for phones; see the module for what departs from the paper.
 
     Input: image (B, H, W, 3) float32 RGB 0..255, sides divisible by 32. Outputs as Poseur's:
-    `coarse`, `layer1` ... and `coordinates`, each (B, K, 4).
+    `coarse`, `layer1` ... and `coordinates`, each (B, K, 4); with initial="heatmap" there are
+    `heatmaps` (B, h, w, K) of the finest level in place of `coarse`.
 
     backbone: one of BACKBONES. alpha: width of MobileNetV2, 0.35 to 1.4. map_weight: above 0,
     training also teaches heatmaps over the finest level and counts their loss so often
-    (losses.WithMaps): with initial="integral" those that the guess is read from. The other
-    arguments are Poseur's.
+    (losses.WithMaps): those that the guess is read from, if it is, without which "heatmap" is
+    refused. The other arguments are Poseur's.
 
     Raises PoseError for a level that the backbone lacks, sides that its strides do not divide,
     weights of other key points, and choices that do not exist.

@@ -7,7 +7,7 @@ from keras_pose.codecs import Coordinates, SoftmaxHeatmap
 from keras_pose.codecs.coordinates import SCORES
 from keras_pose.errors import PoseError
 from keras_pose.layers import NoisyReferences
-from keras_pose.models.encoder import INITIAL, QUERIES, Guess, coarse, integral
+from keras_pose.models.encoder import INITIAL, QUERIES, TAUGHT, Guess, guess
 from keras_pose.models.network import PoseNetwork, sides
 from keras_pose.models.start import check, start
 
@@ -15,7 +15,7 @@ from keras_pose.models.start import check, start
 # would round a point to 1/256 of the crop, and an index to another row
 FLOATS = ("coarse", "guess", "noise", "encoder", "reference_logit", "layer", "sampled_heads")
 
-_SIGMA = 8.0  # input pixels, of the maps that guide: a cell of stride 8
+_SIGMA = 6.0  # input pixels, of maps that guide or that the guess is read from, as RePoseLite's
 
 
 def network(builder, image, pooled, values, encoder, decoder, dense, skeleton, arguments, finest):
@@ -23,19 +23,21 @@ def network(builder, image, pooled, values, encoder, decoder, dense, skeleton, a
 
     builder: "Poseur" or "PoseurMobile"; arguments: what it was called with. values: the table.
     encoder, decoder: KeypointEncoder and QueryDecoder; dense: the kind of layer that guesses the
-    coarse locations. finest: the map (B, h, w, C) that `initial="integral"` looks at. Where the
-    arguments have a `map_weight`, the maps of that guess are taught, or else some of `finest`.
+    coarse locations. finest: the features (B, h, w, C) of which a guess that is read from maps
+    makes them. Where the arguments have a `map_weight`, those are taught, or else some of `finest`.
     """
-    outputs, guiding = {}, {losses.WithMaps.FEATURES: finest}
-    if arguments["initial"] == "coarse":
-        outputs["coarse"], location = coarse(pooled, skeleton.count, dense)
-    elif arguments["initial"] == "integral":
-        outputs["coarse"], location, maps = integral(finest, pooled, skeleton.count)
+    heatmap, guiding = None, {losses.WithMaps.FEATURES: finest}
+    if arguments.get("map_weight"):
+        heatmap = SoftmaxHeatmap(arguments["input_size"], finest.shape[1:3], _SIGMA)
+    outputs, location, maps = guess(
+        arguments["initial"], finest, pooled, skeleton.count, dense, heatmap
+    )
+    if maps is not None:
         guiding = {losses.WithMaps.MAPS: maps}
-    if outputs:
-        reference = Guess(dtype="float32", name="guess")(location)
-    else:
+    if location is None:
         reference = encoder.references(values)
+    else:
+        reference = Guess(dtype="float32", name="guess")(location)
 
     def decoded(points):
         predictions = decoder(*encoder(points), points, values)
@@ -46,12 +48,14 @@ def network(builder, image, pooled, values, encoder, decoder, dense, skeleton, a
     if groups:
         noisy = NoisyReferences(groups, dtype="float32", name="noise")(reference)
         learner = outputs | decoded(noisy)
-    elif arguments.get("map_weight"):
+    elif heatmap:
         learner = outputs | decoded(reference)
     criterion = functools.partial(losses.RLE, skeleton.count, arguments["residual"])
-    if arguments.get("map_weight"):
+    if heatmap:
         learner |= guiding
-        criterion = functools.partial(_with_maps, criterion, finest, arguments)
+        criterion = functools.partial(
+            _with_maps, criterion, heatmap, skeleton.count, arguments["map_weight"]
+        )
     made = PoseNetwork(
         image,
         outputs | decoded(reference),
@@ -62,16 +66,15 @@ def network(builder, image, pooled, values, encoder, decoder, dense, skeleton, a
         learner=learner,
         criterion=criterion,
         floats=FLOATS,
+        codecs={losses.WithMaps.MAPS: heatmap},
     )
     if arguments["weights"] is not None:
         start(made, arguments.get("backbone", "mobilenet_v2"), arguments["weights"])
     return made
 
 
-def _with_maps(criterion, finest, arguments):
-    codec = SoftmaxHeatmap(arguments["input_size"], finest.shape[1:3], _SIGMA)
-    count = len(arguments["skeleton"]["keypoints"])
-    return losses.WithMaps(criterion(), codec, count, arguments["map_weight"])
+def _with_maps(criterion, codec, count, weight):
+    return losses.WithMaps(criterion(), codec, count, weight)
 
 
 def checked(arguments):
@@ -79,8 +82,9 @@ def checked(arguments):
 
     Raises PoseError for choices that do not exist and numbers that cannot be built.
     """
+    initial = (*INITIAL, TAUGHT) if "map_weight" in arguments else INITIAL
     choices = {
-        "initial": INITIAL, "query": QUERIES, "score": SCORES, "residual": tuple(losses.RESIDUALS)
+        "initial": initial, "query": QUERIES, "score": SCORES, "residual": tuple(losses.RESIDUALS)
     }  # fmt: skip
     for name, known in choices.items():
         if name in arguments and arguments[name] not in known:
@@ -97,6 +101,12 @@ def checked(arguments):
     dropout, map_weight = arguments.get("dropout", 0.0), arguments.get("map_weight", 0.0)
     if not isinstance(map_weight, int | float) or not 0 <= map_weight < float("inf"):
         raise PoseError("map_weight from 0", repr(map_weight), "Leave it out for no maps.")
+    if arguments["initial"] == TAUGHT and not map_weight:
+        raise PoseError(
+            f"a map_weight above 0 beside initial={TAUGHT!r}: nothing else teaches its maps",
+            repr(map_weight),
+            "Take map_weight=1.0.",
+        )
     if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise PoseError("dropout from 0 to below 1", repr(dropout), "Change it.")
     channels, heads = arguments["channels"], arguments["heads"]

@@ -168,8 +168,8 @@ class Recipe:
         if not start and "weights" in arguments:
             arguments = {**arguments, "weights": None}
         network = _builder(self.builder)(skeleton=skeleton, **arguments)
-        # maps end where the crop does: a point beyond would be taught as one that is not there
-        if self.reach and any(network.codec_of(x).head == "heatmaps" for x in network.output):
+        # maps end where the crop does, and so do the points that are refined from theirs
+        if self.reach and network.codec.head != "coordinates":
             raise PoseError(
                 "reach 0 for a network that predicts heatmaps",
                 f"reach={self.reach} with {self.builder}",

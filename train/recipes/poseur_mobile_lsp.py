@@ -2,12 +2,12 @@
 
 python train/train.py poseur_mobile_lsp --data DIR --set network.weights=backbone:FILE.keras
 
-FILE.keras is what train/slim.py --to movenet_slimmer makes of best.keras of repose_lite_m_lsp, or
-of that preset: an extractor that has seen these persons.
+FILE.keras is best.keras of repose_lite_m_lsp, slimmed as its recipe says, or that preset: an
+extractor that has seen these persons.
 From random weights: --set network.frozen_norm=false --set "optimizer.slow=('sampling_offsets',)".
 
-The guess is read from maps, which are taught as such: on these few persons the paper's coarse
-branch learns more slowly.
+The guess is the peak of heatmaps: on these few persons the paper's coarse branch learns more
+slowly.
 
 Measured: 62.1 PCK@0.2 and 33.5 PCK@0.1 on the validation persons, 32 minutes on two cores shared
 with other jobs.
@@ -22,11 +22,12 @@ from keras_pose.training.recipe import Optimizer, Recipe
 recipe = Recipe(
     builder="PoseurMobile",
     network={
-        "input_size": (192, 192),
-        "backbone": "movenet_slimmer",
+        "input_size": (224, 224),
+        "backbone": "movenet_slim",
         "frozen_norm": True,
         "levels": (4, 8, 16),  # the pyramid says most at its finest level
-        "initial": "integral",
+        "channels": 96,
+        "initial": "heatmap",
         "map_weight": 1.0,
     },
     augment=Augment(scale=(0.75, 1.25), rotate=60.0, half_body=0.1, zoom_out=0.05, background=0.05),
