@@ -15,8 +15,9 @@ class PoseTask(keras.Model):
     knows nothing of them.
 
     `fit` takes batches of keras_pose.data.batches.Loader: x with `patch` (B, P, P, 3) uint8,
-    `matrix` (B, 2, 3) input to patch pixels, `color` (B, 2, 3) gain and offset; y with `keypoints`
-    (B, K, 2) normalised, `visible` (B, K), `person` (B,), 0 in a crop without one.
+    `matrix` (B, 2, 3) input to patch pixels, `color` (B, 2, 3) gain and offset, and for a
+    network that refines a pose `pose` (B, K, 3); y with `keypoints` (B, K, 2) normalised,
+    `visible` (B, K), `person` (B,), 0 in a crop without one.
 
     replicas: devices that share a batch. Keras adds up their gradients, so each one's loss is its
     share of the mean.
@@ -42,7 +43,9 @@ class PoseTask(keras.Model):
         return ops.clip(images, 0.0, 255.0)
 
     def call(self, x, training=False):
-        return self.learner(self.images(x), training=training)
+        images, extra = self.images(x), self.network.extra_inputs
+        fed = {"image": images, **{name: x[name] for name in extra}} if extra else images
+        return self.learner(fed, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         total = self.criterion(y_pred, y, training=training)

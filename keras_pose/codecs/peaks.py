@@ -9,6 +9,8 @@ import functools
 
 import numpy as np
 
+from keras_pose.codecs import xp as shim
+
 
 class Peaks:
     """The highest cell of each map: the first in reading order where several are equal.
@@ -49,31 +51,17 @@ class Peaks:
         xp, (h, w), count = self.xp, self.codec.map_size, self.count
         n, m = 2 * down + 1, 2 * across + 1
         columns, rows, offsets = _window(h, w, across, down, count, xp.index)
-        corner = xp.take(columns, self.cell[0]) + xp.take(rows, self.cell[1]) + self._starts()
+        steps = xp.take(columns, self.cell[0]) + xp.take(rows, self.cell[1])
+        corner = steps + shim.begins(xp, self.maps)
         index = corner[:, None] + offsets
         values = xp.reshape(xp.take(xp.reshape(self.maps, (-1,)), index), (-1, n, m))
         return xp.finite(values)
-
-    def _starts(self):
-        """Where each map begins in the flattened maps, (N,)."""
-        xp, (h, w), count = self.xp, self.codec.map_size, self.count
-        batch = xp.shape(self.maps)[0]
-        if isinstance(batch, int):
-            return _begins(batch, count, h * w, xp.index)
-        number = xp.arange(batch * count)
-        return number + xp.floor_divide(number, count) * ((h * w - 1) * count)
 
 
 @functools.cache
 def _last_inner(h, w):
     """The last column and row but one, (2, 1)."""
     return np.array([[w - 2], [h - 2]], np.float32)
-
-
-@functools.cache
-def _begins(batch, count, cells, dtype):
-    image, k = np.divmod(np.arange(batch * count), count)
-    return (image * (cells * count) + k).astype(dtype)
 
 
 def first(size, reach):

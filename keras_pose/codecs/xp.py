@@ -62,14 +62,18 @@ def _keras():
     from keras import ops
 
     def highest(maps):
-        rows = ops.transpose(maps, (0, 3, 1, 2))
-        h, w = maps.shape[1:3]
-        value, place = ops.top_k(ops.reshape(rows, (-1, h * w)), 1)
-        cell = ops.floor_divide(ops.cast(place[:, 0], "int32"), np.array([[1], [w]], "int32"))
-        cell = cell - cell[1] * np.array([[w], [0]], "int32")
-        return maps, _finite(ops, value[:, 0]), cell
+        """The highest row, then the highest cell in it: `top_k` of all cells takes three times as
+        long."""
+        h, w, count = maps.shape[1:]
+        tops = ops.reshape(ops.transpose(ops.max(maps, axis=2), (0, 2, 1)), (-1, h))
+        value, row = ops.top_k(tops, 1)
+        row = ops.cast(row, "int32")
+        begin = row * (w * count) + ops.reshape(begins(shim, maps), (-1, 1))
+        line = ops.take(ops.reshape(maps, (-1,)), begin + count * np.arange(w, dtype="int32"))
+        column = ops.cast(ops.top_k(line, 1)[1], "int32")
+        return maps, _finite(ops, value[:, 0]), ops.stack([column[:, 0], row[:, 0]])
 
-    return types.SimpleNamespace(
+    shim = types.SimpleNamespace(
         name="keras",
         array=lambda x: ops.cast(x, "float32"),
         cast=ops.cast,
@@ -87,6 +91,7 @@ def _keras():
         ),
         **{n: getattr(ops, n) for n in _SAME},
     )
+    return shim
 
 
 _SAME = (
@@ -94,6 +99,21 @@ _SAME = (
     "where", "equal", "expand_dims", "matmul", "floor_divide",
 )  # fmt: skip
 LARGEST = 1e30  # of map values: sums over a map of them are still numbers
+
+
+def begins(xp, maps):
+    """Where each of maps (B, h, w, K) begins in the flattened maps, (B K,) of type `index`."""
+    batch, (h, w, count) = xp.shape(maps)[0], maps.shape[1:]
+    if isinstance(batch, int):
+        return _begins(batch, count, h * w, xp.index)
+    number = xp.arange(batch * count)
+    return number + xp.floor_divide(number, count) * ((h * w - 1) * count)
+
+
+@functools.cache
+def _begins(batch, count, cells, dtype):
+    image, k = np.divmod(np.arange(batch * count), count)
+    return (image * (cells * count) + k).astype(dtype)
 
 
 @functools.cache

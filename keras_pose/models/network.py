@@ -21,7 +21,10 @@ from keras_pose.models import stored
 class PoseNetwork(keras.Model):
     """Pictures in, a dict of named predictions out.
 
-    Input: image (B, H, W, 3) float32 RGB 0..255, normalised inside the graph.
+    Input: image (B, H, W, 3) float32 RGB 0..255, normalised inside the graph; for networks that
+    refine a pose the dict {"image": .., "pose": ..} with pose (B, K, 3) float32: x and y normalised
+    to the crop as all key points are, and 1 or 0, whether there is one; x and y beside 0 mean
+    nothing. `inputs` are keras.Input of these names.
     Output: dict of tensors, maps (B, h, w, K) or coordinates (B, K, 4); the one called
     `prediction` is what inference reads, the others are intermediate ones that training supervises.
 
@@ -71,6 +74,17 @@ class PoseNetwork(keras.Model):
         return self.codec.input_size
 
     @property
+    def extra_inputs(self) -> tuple[str, ...]:
+        """Names of the inputs beside the image: () or ("pose",)."""
+        return tuple(tensor.name for tensor in self.inputs[1:])
+
+    def _fed(self):
+        """The inputs as the builder gave them: one tensor, or a dict of them by name."""
+        if not self.extra_inputs:
+            return self.inputs[0]
+        return {tensor.name: tensor for tensor in self.inputs}
+
+    @property
     def prediction(self) -> str:
         """Name of the one output that inference reads: the codec's."""
         return self.codec.head
@@ -108,7 +122,7 @@ class PoseNetwork(keras.Model):
         return twin
 
     def inference(self, output=None):
-        """A plain functional model over the same layers: image to one prediction.
+        """A plain functional model over the same layers: the network's inputs to one prediction.
 
         output: which, by default `prediction`. Raises PoseError for a name it does not have.
         """
@@ -117,7 +131,7 @@ class PoseNetwork(keras.Model):
             raise PoseError(
                 f"an output among {sorted(self.output)}", repr(output), "Choose one of them."
             )
-        return keras.Model(self.inputs[0], self.output[output], name=self.name)
+        return keras.Model(self._fed(), self.output[output], name=self.name)
 
     def branch(self, name):
         """A second copy of the last stage and the head up to the maps' own convolution, with
@@ -134,14 +148,15 @@ class PoseNetwork(keras.Model):
         return self._branch(name)
 
     def learner(self):
-        """The model that is trained: image to a dict of predictions, over the same layers.
+        """The model that is trained: the network's inputs to a dict of predictions, over the same
+        layers.
 
         A regression network may answer there for several groups of its K key points, one group
         after the other on the key points' axis; the first is the network's own answer.
         """
         if self._learner is None:
             return self
-        return keras.Model(self.inputs[0], self._learner, name=f"{self.name}_learner")
+        return keras.Model(self._fed(), self._learner, name=f"{self.name}_learner")
 
     def criterion(self):
         """A new, built layer: criterion(predictions of the learner, y of a batch) to a scalar.
