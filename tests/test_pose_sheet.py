@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from dots import DotsReader, color, write
 
-from keras_pose.data import pose_sheet
+from keras_pose.data import pose_scene, pose_sheet
 from keras_pose.errors import PoseError
 from keras_pose.metrics.diagnosis import CLASSES, GOOD, INVERSION, MISS, SWAP
 
@@ -63,7 +63,7 @@ def test_who_is_alone_is_not_swapped(tiles):
 def test_points_are_drawn_where_they_are(tiles, monkeypatch):
     """With next to no distance good points lie on the painted dots, and inverted ones on those of
     the partners, which have the other side's colour."""
-    monkeypatch.setattr(pose_sheet, "box_area", lambda sample: 1e-6)
+    monkeypatch.setattr(pose_scene, "box_area", lambda sample: 1e-6)
     seen = []
 
     def marked(tile, truth, placed, valid, kinds):

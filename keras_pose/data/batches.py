@@ -16,6 +16,8 @@ import numpy as np
 from keras_pose import geometry
 from keras_pose.data import patches
 from keras_pose.data.augment import Augment, Draw, draw
+from keras_pose.data.pose_error_inputs import generators
+from keras_pose.data.pose_scene import Scene, input_poses
 from keras_pose.errors import PoseError
 from keras_pose.runtime.crop import GREY, cut
 
@@ -32,7 +34,8 @@ class Loader:
     shard: (index, count), this process's share of each epoch. crop_margin: the person's extent is
     grown by it. patch: side P, by default what the largest rotation needs. reach: annotated key
     points count up to this share of the input beyond its border; 0 where predictions cannot leave
-    the input, as those of maps. others: M, up to how many other persons a batch tells of.
+    the input, as those of maps. others: M, up to how many other persons a batch tells of. poses:
+    draw an input pose for everybody, as networks that refine one learn from.
 
     Raises PoseError when there are fewer samples than one batch holds, or for a negative reach.
     """
@@ -50,12 +53,13 @@ class Loader:
         patch: int | None = None,
         reach: float = 0.0,
         others: int = 0,
+        poses: bool = False,
     ):
         self.reader = reader
         self.input_size = tuple(int(v) for v in input_size)
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
         self.shuffle, self.shard, self.crop_margin, self.reach = shuffle, shard, crop_margin, reach
-        self.others = others
+        self.others, self.poses = others, poses
         degrees = augment.rotate if augment else 0.0
         self.patch_size = patch or patches.patch_side(self.input_size, degrees)
         self._mirror = np.array(reader.skeleton.mirror)
@@ -111,7 +115,8 @@ class Loader:
         """Batch `step` of `epoch` as (x, y), dicts of arrays.
 
         x: `patch` uint8 (B, P, P, 3); `matrix` float32 (B, 2, 3), INPUT pixel to PATCH pixel;
-        `color` float32 (B, 2, 3), gain and offset per channel on 0..255.
+        `color` float32 (B, 2, 3), gain and offset per channel on 0..255. With poses also `pose`
+        float32 (B, K, 3): x and y normalised in the INPUT, and 1, or three times 0.
         y: `keypoints` float32 (B, K, 2), normalised in the INPUT; `visible` float32 (B, K),
         annotated and inside the input or within `reach` of it; `person` float32 (B,), 0 for a crop
         without anyone. With others also `others` (B, M, K, 2) and `others_visible` (B, M, K), the
@@ -134,11 +139,14 @@ class Loader:
         if self.others:
             y["others"] = np.zeros((count, self.others, joints, 2), np.float32)
             y["others_visible"] = np.zeros((count, self.others, joints), np.float32)
-        for row, index in enumerate(chosen):
-            self._fill(x, y, row, int(index), epoch)
+        scenes = [self._fill(x, y, row, int(index), epoch) for row, index in enumerate(chosen)]
+        if self.poses:
+            rngs = generators(self.seed, epoch, chosen)
+            x["pose"] = input_poses(scenes, self.reader.skeleton, rngs, self.input_size)
         return x, y
 
     def _fill(self, x, y, row, index, epoch):
+        """Fills a row of a batch; returns what an input pose is drawn from, None without poses."""
         drawn = _AS_IT_IS
         if self.augment is not None:
             drawn = draw(self.augment, self.seed, epoch, index)
@@ -150,18 +158,29 @@ class Loader:
         x["matrix"][row] = matrix
         x["color"][row] = drawn.gain, drawn.offset
         y["person"][row] = view.person
-        if view.person:
-            to_input = geometry.compose(back, geometry.box_to_size(box, size))
-            points = sample.keypoints, sample.visible
-            y["keypoints"][row], y["visible"][row] = self._points(*points, drawn, to_input)
-            if self.others and len(sample.others):
-                self._fill_others(y, row, sample.others, drawn, to_input)
+        if not view.person:
+            return Scene.empty(self.reader.skeleton.count) if self.poses else None
+        to_input = geometry.compose(back, geometry.box_to_size(box, size))
+        own = self._points(sample.keypoints, sample.visible, drawn, to_input)
+        y["keypoints"][row], y["visible"][row] = own
+        if not (self.others or self.poses):
+            return None
+        others = sample.others.reshape(-1, self.reader.skeleton.count, 3)
+        beside = self._points(others[..., :2], others[..., 2] > 0, drawn, to_input)
+        if self.others:
+            self._fill_others(y, row, *beside)
+        return self._scene(sample, view.scale, own, beside) if self.poses else None
 
-    def _fill_others(self, y, row, others, drawn, to_input):
-        points, visible = self._points(others[..., :2], others[..., 2] > 0, drawn, to_input)
+    def _fill_others(self, y, row, points, visible):
         most = np.argsort(-visible.sum(axis=1), kind="stable")[: self.others]
         y["others"][row, : len(most)] = points[most]
         y["others_visible"][row, : len(most)] = visible[most]
+
+    def _scene(self, sample, scale, own, beside):
+        (truth, visible), (places, known) = own, beside
+        truth, places = (geometry.denormalise(p, self.input_size) for p in (truth, places))
+        others = np.concatenate([places, known[..., None]], axis=-1)
+        return Scene.seen(sample, scale, truth, visible, others, self.input_size)
 
     def _readable(self, index, drawn):
         """A sample, what is seen of it, its picture and how many times smaller that was read.

@@ -1,6 +1,6 @@
 """A sheet of the input poses that a refiner learns from: ground truth beside each kind of error.
 
-Symbols: N persons, K key points, P other persons.
+Symbols: N persons, K key points.
 """
 
 import itertools
@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 
 from keras_pose import geometry
-from keras_pose.data.pose_error_inputs import box_area, generators, near
+from keras_pose.data.pose_error_inputs import generators
 from keras_pose.data.pose_error_rates import chances
 from keras_pose.data.pose_errors import synthesise
+from keras_pose.data.pose_scene import Scene, stacked
 from keras_pose.data.sheet import enlarged
 from keras_pose.errors import PoseError
 from keras_pose.metrics.diagnosis import CLASSES
@@ -36,13 +37,9 @@ def sheet(reader, input_size, order, count=6, seed=0, epoch=0, crop_margin=1.25)
     shown = list(itertools.islice(_readable(reader, input_size, order, crop_margin), count))
     if not shown:
         raise PoseError("a readable picture", "none", reader.skips.summary() or "Check the data.")
-    indices, pictures, *scene, company = (list(part) for part in zip(*shown, strict=True))
-    truth, visible, area, others = scene
-    truth, visible, area = np.stack(truth), np.stack(visible), np.array(area)
-    room = np.zeros((len(others), max(map(len, others)), *others[0].shape[1:]), np.float32)
-    for row, persons in zip(room, others, strict=True):
-        row[: len(persons)] = persons
-    table = chances(reader.skeleton, visible.sum(axis=1), np.array(company))
+    indices, pictures, scenes = (list(part) for part in zip(*shown, strict=True))
+    truth, visible, area, room, company = stacked(scenes)
+    table = chances(reader.skeleton, visible.sum(axis=1), company)
     only = np.broadcast_to(np.eye(len(CLASSES))[:, None, None], (len(CLASSES), *table.shape))
     found = [
         synthesise(
@@ -65,25 +62,16 @@ def sheet(reader, input_size, order, count=6, seed=0, epoch=0, crop_margin=1.25)
 
 
 def _readable(reader, input_size, order, crop_margin):
-    """Yields index, picture, truth (K, 2), visible (K,), area, others (P, K, 3) and how many are
-    near: of every person whose picture can be read, in pixels of its crop."""
+    """Yields index, picture and scene of every person whose picture can be read."""
     for index in order:
         sample = reader.samples[index]
         box = geometry.crop_box(sample.box, input_size, crop_margin)
         try:
-            picture, matrix = cut(reader.image(sample), box, input_size)
+            picture, _ = cut(reader.image(sample), box, input_size)
         except PoseError as error:
             reader.skips.add(sample.name, str(error))
             continue
-        points = np.column_stack([sample.keypoints, sample.visible])
-        everybody = [points[None], sample.others.reshape(-1, *points.shape)]
-        everybody = np.concatenate(everybody).astype(np.float32)
-        everybody[..., :2] = geometry.apply(matrix, everybody[..., :2])
-        places = geometry.normalise(everybody[..., :2], input_size)
-        everybody[..., 2] *= ((places >= 0) & (places < 1)).all(axis=-1)
-        (*_, own), others = everybody[0].T, everybody[1:]
-        area = box_area(sample) * (input_size[0] / box[3]) ** 2
-        yield index, picture, everybody[0, :, :2], own > 0, area, others, near(sample)
+        yield index, picture, Scene.of_crop(sample, box, input_size)
 
 
 def _enlarged(picture, points):

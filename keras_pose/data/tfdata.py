@@ -15,6 +15,8 @@ def epoch(loader: Loader, epoch: int, start: int = 0, workers: int = 2) -> tf.da
     batch = loader.batch_size if loader.full else None
     side, joints = loader.patch_size, loader.reader.skeleton.count
     x = {"patch": (side, side, 3), "matrix": (2, 3), "color": (2, 3)}
+    if loader.poses:
+        x["pose"] = (joints, 3)
     y = {"keypoints": (joints, 2), "visible": (joints,), "person": ()}
     if loader.others:
         y |= {"others": (loader.others, joints, 2), "others_visible": (loader.others, joints)}

@@ -1,0 +1,82 @@
+"""A person and who is beside, as an input pose is drawn from them; and the draw, for networks.
+
+Symbols: B persons, K key points, P other persons, H x W the network's input.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from keras_pose import geometry
+from keras_pose.data.pose_error_inputs import box_area, near
+from keras_pose.data.pose_error_rates import chances
+from keras_pose.data.pose_errors import synthesise
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """What one person's input pose is drawn from, in pixels of the network's input.
+
+    truth: (K, 2). visible: (K,) which of them are annotated, and inside the input. area: of the
+    person's box, square pixels. others: (P, K, 3) x, y and visible, inside the input, of the other
+    persons. near: how many of them overlap, see pose_error_inputs.near.
+    """
+
+    truth: np.ndarray
+    visible: np.ndarray
+    area: float
+    others: np.ndarray
+    near: int
+
+    @classmethod
+    def empty(cls, joints):
+        """Of a crop without anyone: nothing can be drawn from it."""
+        return cls(np.zeros((joints, 2)), np.zeros(joints, bool), 1.0, np.zeros((0, joints, 3)), 0)
+
+    @classmethod
+    def seen(cls, sample, scale, truth, visible, others, size):
+        """Of a sample that is looked at `scale` times as large as in its picture.
+
+        truth: (K, 2); visible: (K,) annotated; others: (P, K, 3); all in pixels of the input, with
+        sides swapped in a mirror image. size: (H, W); what lies beyond does not count.
+        """
+        everybody = np.concatenate([np.column_stack([truth, visible])[None], others])
+        places = geometry.normalise(everybody[..., :2], size)
+        everybody[..., 2] *= ((places >= 0) & (places < 1)).all(axis=-1)
+        beside = everybody[1:]
+        beside = beside[(beside[..., 2] > 0).any(axis=1)]
+        area = box_area(sample) * scale**2
+        return cls(truth, everybody[0, :, 2] > 0, area, beside, near(sample))
+
+    @classmethod
+    def of_crop(cls, sample, box, size):
+        """Of a sample's plain crop. box: (x, y, w, h) of the picture, with the aspect of size, the
+        (H, W) that it is shown at."""
+        matrix, others = geometry.box_to_size(box, size), np.array(sample.others)
+        others = others.reshape(-1, len(sample.keypoints), 3)
+        others[..., :2] = geometry.apply(matrix, others[..., :2])
+        truth = geometry.apply(matrix, sample.keypoints)
+        return cls.seen(sample, size[0] / box[3], truth, sample.visible, others, size)
+
+
+def stacked(scenes):
+    """truth, visible, area and others of `synthesise`, and near (B,), of B scenes."""
+    room = np.zeros((len(scenes), max(len(s.others) for s in scenes), *scenes[0].others.shape[1:]))
+    for row, scene in zip(room, scenes, strict=True):
+        row[: len(scene.others)] = scene.others
+    truth, visible = (np.stack([getattr(s, name) for s in scenes]) for name in ("truth", "visible"))
+    area, company = (np.array([getattr(s, name) for s in scenes]) for name in ("area", "near"))
+    return truth, visible, area, room, company
+
+
+def input_poses(scenes, skeleton, rngs, size):
+    """Input poses as a network reads them: (B, K, 3) float32, x and y normalised in the input of
+    (H, W), and 1 or 0, whether there is one; x and y are 0 where there is none.
+
+    scenes: of B persons; rngs: B generators, see pose_error_inputs.generators.
+    """
+    truth, visible, area, others, company = stacked(scenes)
+    table = chances(skeleton, visible.sum(axis=1), company)
+    points, valid, _ = synthesise(truth, visible, area, others, table, skeleton, rngs)
+    points = np.where(valid[..., None], geometry.normalise(points, size), 0.0)
+    return np.concatenate([points, valid[..., None]], axis=-1).astype(np.float32)
