@@ -17,6 +17,7 @@ from keras_pose.skeletons import Skeleton
 ENTRY = "keras_pose.json"
 VERSION = 1
 OUTPUTS = ("decoded", "heads")
+_PICTURE = ("image",)
 
 
 @dataclasses.dataclass
@@ -30,6 +31,7 @@ class Metadata:
     precision: fp32, fp16, dynamic, int8 or int16x8; input_type: float32 or uint8, RGB, 0..255.
     threshold: the person score below which a runtime should show nothing.
     model: the builder's name; training: recipe, steps, commit; metrics: as measured at export.
+    reads: names of the inputs; "pose" (1, K, 3) is refined: x and y normalised, and 1, or 0, 0, 0.
     """
 
     skeleton: Skeleton
@@ -42,6 +44,7 @@ class Metadata:
     model: str = ""
     training: dict = dataclasses.field(default_factory=dict)
     metrics: dict = dataclasses.field(default_factory=dict)
+    reads: tuple[str, ...] = _PICTURE
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -50,6 +53,8 @@ class Metadata:
 
     def to_dict(self) -> dict:
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        if self.reads == _PICTURE:  # left out, so that older runtimes read the file
+            del plain["reads"]
         return {
             "keras_pose": VERSION,
             **plain,
@@ -63,6 +68,7 @@ class Metadata:
         values.pop("keras_pose", None)
         values["skeleton"] = Skeleton.from_dict(values["skeleton"])
         values["codec"] = codecs.from_dict(values["codec"])
+        values["reads"] = tuple(values.get("reads", _PICTURE))
         return cls(**values)
 
 

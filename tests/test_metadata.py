@@ -63,8 +63,15 @@ def test_attaching_again_replaces():
 
 def test_every_field_is_written():
     names = {f.name for f in dataclasses.fields(metadata.Metadata)}
-    assert set(about().to_dict()) == names | {"keras_pose"}
+    assert set(about(reads=("image", "pose")).to_dict()) == names | {"keras_pose"}
     json.dumps(about().to_dict())
+
+
+def test_files_of_a_picture_alone_are_read_by_older_runtimes(tmp_path):
+    assert "reads" not in about().to_dict()
+    for reads in (("image",), ("image", "pose")):
+        path = write(tmp_path / "m.tflite", about(reads=reads))
+        assert metadata.read(path).reads == reads
 
 
 def _with(entry, content):

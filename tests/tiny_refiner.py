@@ -1,7 +1,9 @@
-"""The smallest network that refines a pose: what it is given, seen beside the picture."""
+"""The smallest networks that refine a pose: one to train, and one that needs no training."""
 
 import keras
+import numpy as np
 from keras import ops
+from runtime_helpers import SIGMA, SIZE, SKELETON
 
 from keras_pose import codecs, models, skeletons
 from keras_pose.models.network import PoseNetwork
@@ -13,15 +15,15 @@ CHAIN = skeletons.Skeleton("chain", ("left_a", "b", "right_a"), ((0, 1), (1, 2))
 class Bumps(keras.layers.Layer):
     """Pose (B, K, 3) to a bump per key point that there is: (B, H, W, K)."""
 
-    def __init__(self, size, **kwargs):
+    def __init__(self, size, sharp=50.0, **kwargs):
         super().__init__(dtype="float32", **kwargs)
-        self.size = tuple(size)
+        self.size, self.sharp = tuple(size), sharp
 
     def call(self, pose):
         axes = []
         for axis, side in ((1, self.size[0]), (0, self.size[1])):
             cells = (ops.arange(side, dtype="float32") + 0.5) / side
-            axes.append(ops.exp(-50.0 * (cells[:, None] - pose[:, None, :, axis]) ** 2))
+            axes.append(ops.exp(-self.sharp * (cells[:, None] - pose[:, None, :, axis]) ** 2))
         down, across = axes
         return (down * pose[:, None, :, 2])[:, :, None] * across[:, None]
 
@@ -53,4 +55,23 @@ def TinyRefiner(skeleton=CHAIN, input_size=(16, 16), width=4, early=False):
     )  # fmt: skip
 
 
-models.TinyRefiner = TinyRefiner
+def DotsRefiner():
+    """Finds the painted dots (runtime_helpers.paint) that are near the given pose, and nothing
+    where a pose lacks a key point."""
+    half = (SIZE[0] // 2, SIZE[1] // 2)
+    codec = codecs.GaussianHeatmap(SIZE, half, sigma=SIGMA)
+    image = keras.Input((*SIZE, 3), name="image")
+    pose = keras.Input((3, 3), name="pose")
+    colors = keras.layers.Conv2D(3, 1, activation="relu")
+    maps = keras.layers.AveragePooling2D(2)(colors(image))
+    near = Bumps(half, sharp=8.0)(pose)
+    maps = keras.layers.Multiply(dtype="float32")([maps, near])
+    weights = (np.eye(3) * 1.5 - 0.5) / 128
+    colors.set_weights([weights[None, None].astype(np.float32), np.zeros(3, np.float32)])
+    return PoseNetwork(
+        {"image": image, "pose": pose}, {"heatmaps": maps}, skeleton=SKELETON, codec=codec,
+        builder="DotsRefiner", arguments={},
+    )  # fmt: skip
+
+
+models.TinyRefiner, models.DotsRefiner = TinyRefiner, DotsRefiner

@@ -3,6 +3,8 @@
 import numpy as np
 
 from keras_pose import geometry
+from keras_pose.data.pose_error_inputs import generators
+from keras_pose.data.pose_scene import Scene, input_poses
 from keras_pose.data.subset import Subset
 from keras_pose.errors import PoseError
 from keras_pose.runtime import crop
@@ -10,11 +12,12 @@ from keras_pose.runtime import crop
 ADVICE = "Give 100 to 300 real pictures with --calibrate DIR: the activations' ranges are theirs."
 
 
-def patches(reader, input_size, count=200, seed=0, crop_margin=1.25):
+def patches(reader, input_size, count=200, seed=0, crop_margin=1.25, poses=False):
     """Crops of persons, evenly spread over a reader; the same ones for the same seed.
 
     reader: keras_pose.data reader; input_size: (H, W); count: at most so many, 0 for all; seed:
-    their order. Yields uint8 (H, W, 3). Unreadable pictures are counted in reader.skips.
+    their order. Yields uint8 (H, W, 3); with poses pairs of it and an input pose (K, 3), drawn as
+    for training. Unreadable pictures are counted in reader.skips.
     Raises PoseError when there is no person, or none whose picture can be read.
     """
     samples = Subset(reader, count).samples
@@ -27,28 +30,44 @@ def patches(reader, input_size, count=200, seed=0, crop_margin=1.25):
             reader.skips.add(sample.name, str(error))
             continue
         made += 1
-        yield crop.cut(image, geometry.crop_box(sample.box, input_size, crop_margin), input_size)[0]
+        box = geometry.crop_box(sample.box, input_size, crop_margin)
+        patch = crop.cut(image, box, input_size)[0]
+        if poses:
+            scenes, rngs = [Scene.of_crop(sample, box, input_size)], generators(seed, 0, [i])
+            yield patch, input_poses(scenes, reader.skeleton, rngs, input_size)[0]
+        else:
+            yield patch
     if not made:
         raise PoseError(
             "at least one readable person to calibrate with", reader.skips.summary(), ADVICE
         )
 
 
-def checked(pictures, input_size):
-    """A list of calibration patches.
+def checked(given, network):
+    """What a network is calibrated with, as a list of what its inputs get, by name.
 
-    Raises PoseError when there are none, or for one of another shape or type than uint8 (H, W, 3).
+    given: patches, or pairs of a patch and a pose, see `patches`. Raises PoseError when there are
+    none, or for one of another shape or type than uint8 (H, W, 3) and for poses (K, 3).
     """
-    pictures = list(pictures)
-    if not pictures:
+    given = list(given)
+    if not given:
         raise PoseError("pictures to calibrate with", "none", ADVICE)
-    shape = (*input_size, 3)
-    for i, picture in enumerate(pictures):
-        if np.shape(picture) != shape or picture.dtype != np.uint8:
+    names = ("image", *network.extra_inputs)
+    shapes = {x.name: tuple(x.shape[1:]) for x in network.inputs}
+    checked = []
+    for i, one in enumerate(given):
+        one = one if isinstance(one, tuple) else (one,)
+        fed = dict(zip(names, one, strict=False))
+        good = len(one) == len(names) and fed["image"].dtype == np.uint8
+        if not good or any(np.shape(fed[name]) != shapes[name] for name in names):
+            expected = " and a pose of shape ".join(str(shapes[name]) for name in names)
             raise PoseError(
-                f"calibration patches of shape {shape} and type uint8",
-                f"number {i} of shape {np.shape(picture)} and type "
-                f"{getattr(picture, 'dtype', type(picture).__name__)}",
-                "Cut them with keras_pose.export.patches(reader, network.input_size).",
+                f"calibration patches of type uint8 and shape {expected}",
+                f"number {i} with {[(np.shape(x), str(getattr(x, 'dtype', '?'))) for x in one]}",
+                "Cut them with keras_pose.export.patches(reader, network.input_size"
+                + (", poses=True)." if len(names) > 1 else ")."),
             )
-    return pictures
+        for name in names[1:]:
+            fed[name] = np.asarray(fed[name], np.float32)
+        checked.append(fed)
+    return checked

@@ -13,9 +13,10 @@ from keras_pose.export.quiet import quiet
 def to_float(network, output="decoded", pixels="float32") -> bytes:
     """A float32 `.tflite` of the prediction that inference reads: batch 1, TFLite's own operations.
 
-    Signature `serving_default`: input `image` (1, H, W, 3) of type `pixels`, RGB 0..255; outputs
-    `keypoints` (1, K, 2) normalised and `scores` (1, K), or for "heads" what the codec decodes
-    (`heatmaps` (1, h, w, K), `coordinates` (1, K, 4)).
+    Signature `serving_default`: input `image` (1, H, W, 3) of type `pixels`, RGB 0..255, and for a
+    network that refines one `pose` (1, K, 3) float32, see PoseNetwork; outputs `keypoints`
+    (1, K, 2) normalised and `scores` (1, K), or for "heads" what the codec decodes (`heatmaps`
+    (1, h, w, K), `coordinates` (1, K, 4)).
     Raises PoseError on another Keras backend than TensorFlow, and for a network that needs an
     operation outside TFLite's own.
     """
@@ -35,9 +36,14 @@ def to_float(network, output="decoded", pixels="float32") -> bytes:
         for variables in (model.trainable_variables, model.non_trainable_variables)
     ]
 
-    @tf.function(input_signature=[tf.TensorSpec((1, *network.input_size, 3), pixels, name="image")])
-    def serve(image):
-        head, _ = model.stateless_call(*weights, tf.cast(image, "float32"), training=False)
+    specs = {t.name: tf.TensorSpec((1, *t.shape[1:]), "float32", t.name) for t in network.inputs}
+    specs["image"] = tf.TensorSpec((1, *network.input_size, 3), pixels, name="image")
+
+    @tf.function
+    def serve(image, **extra):
+        image = tf.cast(image, "float32")
+        fed = {"image": image, **extra} if extra else image
+        head, _ = model.stateless_call(*weights, fed, training=False)
         if output == "heads":
             return {network.prediction: head}
         with tf.name_scope(DECODE):
@@ -46,7 +52,7 @@ def to_float(network, output="decoded", pixels="float32") -> bytes:
 
     with quiet():
         converter = tf.lite.TFLiteConverter.from_concrete_functions(
-            [serve.get_concrete_function()], tf.Module()
+            [serve.get_concrete_function(**specs)], tf.Module()
         )
         try:
             return converter.convert()

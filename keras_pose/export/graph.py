@@ -103,6 +103,13 @@ def _is_head(model):
     return len(outputs) == 1
 
 
+def image(model: schema.ModelT) -> int:
+    """The tensor of the picture: the signature's input of that name, or the only one there is."""
+    named = model.signatureDefs[0].inputs if model.signatureDefs else []
+    places = {bytes(t.name): t.tensorIndex for t in named}
+    return places.get(b"image", model.subgraphs[0].inputs[0])
+
+
 def constant(model: schema.ModelT, index: int) -> np.ndarray | None:
     """The value of a constant float32 tensor, None for any other tensor."""
     tensor = model.subgraphs[0].tensors[index]

@@ -45,7 +45,7 @@ def normalisation(model: schema.ModelT) -> Normalisation | None:
 
     It may be nothing at all. None when 0 is not among the values that it makes of 0..255.
     """
-    tensor = model.subgraphs[0].inputs[0]
+    tensor = graph.image(model)
     scale, offset, chain = 1.0, 0.0, []
     for operation in graph.operations(model):
         if operation.operator.inputs[0] != tensor:
@@ -109,9 +109,10 @@ def take_bytes(model: schema.ModelT) -> bool:
     if not readers or any(op.kind != "QUANTIZE" or op.outputs != ("int8",) for op in readers):
         return False
     subgraph = model.subgraphs[0]
-    image = subgraph.tensors[subgraph.inputs[0]]
+    pixels = graph.image(model)
+    image = subgraph.tensors[pixels]
     for reader in readers:
-        reader.operator.inputs = [subgraph.inputs[0]]
+        reader.operator.inputs = [pixels]
     codes = subgraph.tensors[readers[0].operator.outputs[0]].quantization
     image.quantization = schema.QuantizationParametersT()
     image.quantization.scale = np.array(codes.scale, np.float32)

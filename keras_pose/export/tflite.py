@@ -16,7 +16,8 @@ def to_tflite(
     (float32) or "uint8", RGB 0..255 either way. output: "decoded", signature outputs `keypoints`
     (1, K, 2) float32 normalised and `scores` (1, K) float32, or "heads", the one
     float32 tensor that the codec decodes (`heatmaps` (1, h, w, K), `coordinates` (1, K, 4)).
-    calibration: uint8 patches (H, W, 3) for int8 and int16x8 (keras_pose.export.patches).
+    calibration: uint8 patches (H, W, 3) for int8 and int16x8 (keras_pose.export.patches); for a
+    network that refines poses pairs of a patch and a pose (K, 3), as it reads them.
     about: fields of keras_pose.metadata.Metadata that are to differ from the network's notes, as
     metrics={...}. The same network gives the same bytes.
     Raises PoseError for an unknown choice, for calibration that is missing or of another size, and
@@ -28,7 +29,7 @@ def to_tflite(
     if chosen.calibrated:
         if calibration is None:
             raise PoseError(f"pictures to calibrate {precision}", "none", calibrate.ADVICE)
-        calibration = calibrate.checked(calibration, network.input_size)
+        calibration = calibrate.checked(calibration, network)
     model = _written(network, chosen, io, output, calibration)
     return metadata.attach(model, describe(network, precision, io, output, **about))
 
@@ -65,5 +66,6 @@ def describe(network, precision, io, output, **about) -> metadata.Metadata:
         precision=precision,
         input_type=PIXELS[io],
         model=network.builder,
+        reads=("image", *network.extra_inputs),
         **{**known, **about},
     )

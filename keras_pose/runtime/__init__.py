@@ -3,6 +3,7 @@
 from keras_pose.runtime.crop import cut, load_image
 from keras_pose.runtime.drawing import caption, contact_sheet, draw
 from keras_pose.runtime.estimator import PoseEstimator
+from keras_pose.runtime.refiner import PoseRefiner
 from keras_pose.runtime.smoothing import OneEuro
 from keras_pose.runtime.still import find_person
 from keras_pose.runtime.tracker import PoseTracker
@@ -11,6 +12,7 @@ from keras_pose.runtime.video import VideoSink, VideoSource
 __all__ = [
     "OneEuro",
     "PoseEstimator",
+    "PoseRefiner",
     "PoseTracker",
     "VideoSink",
     "VideoSource",

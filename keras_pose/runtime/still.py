@@ -5,7 +5,8 @@ import numpy as np
 from keras_pose import geometry
 from keras_pose.results import Pose
 from keras_pose.runtime import search
-from keras_pose.runtime.estimator import PoseEstimator, check_image
+from keras_pose.runtime.estimator import PoseEstimator
+from keras_pose.runtime.model import check_image
 
 
 def find_person(
