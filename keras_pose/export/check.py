@@ -7,26 +7,29 @@ import tempfile
 import numpy as np
 
 from keras_pose.errors import PoseError
+from keras_pose.export.calibrate import checked
 from keras_pose.export.convert import in_float32
 from keras_pose.export.tflite import to_tflite
-from keras_pose.runtime import PoseEstimator
+from keras_pose.runtime.refiner import opened
 from keras_pose.training.evaluate import evaluate, of_estimator, of_network
 
 
 def agreement(network, path, pictures) -> dict:
     """How far a file's key points are from Keras', in pixels of the network's input.
 
-    pictures: uint8 patches (H, W, 3). Returns {"median", "p95", "max", "pictures"}.
+    pictures: uint8 patches (H, W, 3), or pairs of one and a pose, see calibrate.patches. Returns
+    {"median", "p95", "max", "pictures"}.
     """
-    pictures = np.stack(list(pictures))
-    expected, _ = of_network(in_float32(network))(pictures)
-    found, _ = of_estimator(PoseEstimator(path))(pictures)
+    fed = checked(pictures, network)
+    given = [np.stack([one[name] for one in fed]) for name in fed[0]]
+    expected, _ = of_network(in_float32(network))(*given)
+    found, _ = of_estimator(opened(path))(*given)
     apart = np.linalg.norm(found - expected, axis=-1)
     return {
         "median": round(float(np.median(apart)), 4),
         "p95": round(float(np.quantile(apart, 0.95)), 4),
         "max": round(float(apart.max()), 4),
-        "pictures": len(pictures),
+        "pictures": len(fed),
     }
 
 
@@ -69,7 +72,7 @@ def check(network, path, precision, reader, crop_margin, max_drop=1.0, limit=0, 
     """
 
     def score(path, presence):
-        predict = of_estimator(PoseEstimator(path, threads=os.cpu_count() or 1))
+        predict = of_estimator(opened(path, threads=os.cpu_count() or 1))
         return evaluate(
             predict, reader, network.input_size, crop_margin, limit,
             presence=presence, progress=progress,

@@ -93,15 +93,19 @@ def export(
         check_skeleton(network.skeleton, reader.skeleton, model if network is not model else path)
         return reader
 
+    def crops(reader, count):
+        return calibration.patches(
+            reader, network.input_size, count, crop_margin=margin, poses=bool(network.extra_inputs)
+        )
+
     pictures, judge = [], open_for(check, "val") if check else None
     if chosen.calibrated:
-        source = open_for(calibrate, "train")
-        pictures = list(calibration.patches(source, network.input_size, count, crop_margin=margin))
+        pictures = list(crops(open_for(calibrate, "train"), count))
     written = to_tflite(network, precision, io, output, pictures)
     _write(path, written)
 
     if judge:
-        pictures = calibration.patches(judge, network.input_size, _AGREE, crop_margin=margin)
+        pictures = crops(judge, _AGREE)
     pictures = list(itertools.islice(pictures, _AGREE))
     agreement = checking.agreement(network, path, pictures) if pictures else None
     found = None

@@ -13,8 +13,9 @@ from keras_pose import geometry, metrics, presets
 from keras_pose.data.subset import Subset
 from keras_pose.errors import PoseError
 from keras_pose.skeletons import Skeleton
+from keras_pose.training import refining
 from keras_pose.training.flip import flipping
-from keras_pose.training.looking import Looked, look
+from keras_pose.training.looking import Looked, Refining, look
 from keras_pose.training.presence import measure_presence
 from keras_pose.training.scales import frame, multiscale
 
@@ -25,9 +26,10 @@ def of_network(network, output=None, scales=(), decoder=""):
     output: an intermediate prediction to look at instead of the one that inference reads; what it
     has behind the key points' maps, as CPM's stages the background's, is left out. scales: of the
     multi-scale test (training.scales), whose patches are those of its `frame`. decoder: how
-    to read the maps (codecs.decoding), "" for the network's own way. Raises PoseError for an output
-    that the codec cannot decode, as maps of another size, and for scales or a decoder with a
-    network that has no maps.
+    to read the maps (codecs.decoding), "" for the network's own way. A network that refines poses
+    gives a looking.Refining. Raises PoseError for an output that the codec cannot decode, as maps
+    of another size, for scales or a decoder with a network that has no maps, and for scales with
+    one that refines poses.
     """
     codec = network.codec_of(output)
     codec = codec.with_decoder(decoder) if decoder else codec
@@ -40,24 +42,36 @@ def of_network(network, output=None, scales=(), decoder=""):
             f"Look at {network.prediction!r}.",
         )
 
-    def heads(patches):
-        return np.asarray(model.predict_on_batch(patches.astype(np.float32)))[..., : shape[-1]]
+    refines = bool(network.extra_inputs)
+    if refines and scales:
+        raise PoseError(
+            "a network of a picture alone for the multi-scale test",
+            f"a {network.builder}, which refines poses",
+            "Leave the scales out.",
+        )
 
-    def predict(patches):
-        keypoints, scores = codec.decode(heads(patches))
+    def heads(patches, *poses):
+        image = patches.astype(np.float32)
+        fed = {"image": image, "pose": poses[0]} if poses else image
+        return np.asarray(model.predict_on_batch(fed))[..., : shape[-1]]
+
+    def predict(patches, *poses):
+        keypoints, scores = codec.decode(heads(patches, *poses))
         return geometry.denormalise(keypoints, network.input_size), scores
 
+    if refines:
+        return Refining(predict)
     return multiscale(heads, codec, scales) if scales else predict
 
 
 def of_estimator(estimator):
-    """The predictor of a runtime.PoseEstimator (.tflite), one patch at a time."""
+    """The predictor of a runtime.PoseEstimator or PoseRefiner (.tflite), one patch at a time."""
 
-    def predict(patches):
-        results = [estimator.predict_patch(patch) for patch in patches]
+    def predict(*given):
+        results = [estimator.predict_patch(*one) for one in zip(*given, strict=True)]
         return np.stack([r[0] for r in results]), np.stack([r[1] for r in results])
 
-    return predict
+    return Refining(predict) if "pose" in estimator.reads else predict
 
 
 def open_model(path, output="", scales=(), decoder=""):
@@ -79,9 +93,9 @@ def open_model(path, output="", scales=(), decoder=""):
                 "A .tflite answers with its key points alone; give the best.keras it was made "
                 "from.",
             )
-        from keras_pose.runtime import PoseEstimator
+        from keras_pose.runtime.refiner import opened
 
-        estimator = PoseEstimator(path, threads=os.cpu_count() or 1)
+        estimator = opened(path, threads=os.cpu_count() or 1)
         about = estimator.metadata
         return of_estimator(estimator), about.skeleton, about.input_size, about.crop_margin
     from keras_pose.models import network
@@ -147,9 +161,10 @@ class Report(Looked):
         """Text: what was scored, then one row per joint, one column per metric."""
         names = list(self.tables)
         lines = [self.line()]
-        lines.append(f"{'':16}" + "".join(f"{n:>12}" for n in names))
+        width = max(12, *(len(name) + 2 for name in names))
+        lines.append(f"{'':16}" + "".join(f"{n:>{width}}" for n in names))
         for row in self.tables[names[0]]:
-            cells = "".join(f"{self.tables[n].get(row, np.nan):12.1f}" for n in names)
+            cells = "".join(f"{self.tables[n].get(row, np.nan):{width}.1f}" for n in names)
             lines.append(f"{row:16}{cells}")
         if self.rows:
             lines.append("pckh@0.5: " + ", ".join(f"{k} {v:.1f}" for k, v in self.rows.items()))
@@ -169,7 +184,8 @@ class Found:
     """What a predictor said of N persons beside the truth, in pixels of their pictures.
 
     predicted, truth: (N, K, 2); visible: (N, K); skeleton: of the K key points; flip: as in Report;
-    samples: the N persons as the reader has them, () where they are not known.
+    samples: the N persons as the reader has them, () where they are not known. given: the poses
+    that were refined, None where the pictures alone were looked at.
     """
 
     predicted: np.ndarray
@@ -178,12 +194,14 @@ class Found:
     skeleton: Skeleton
     flip: str = ""
     samples: tuple = ()
+    given: refining.Given | None = None
 
     def score(self, only=()) -> Report:
         """PCK@0.2, @0.1 and PCKh@0.5 of the key points in `only`, of all where it is empty.
 
         Reference lengths are those of the whole person, whatever counts. Where the data have head
         lengths, PCKh is MPII's: without pelvis and thorax, and without persons that have none.
+        Of refined poses there is each score of the input too, as "input pck@0.2".
         """
         truth, visible, skeleton = self.truth, self.visible, self.skeleton
         reference = metrics.torso(truth, visible, skeleton)
@@ -194,15 +212,19 @@ class Found:
             heads = metrics.head(truth, visible, skeleton)
         if heads is not None:
             lengths["pckh@0.5"] = heads
-        tables = {}
+        tables, before = {}, {}
         for name, length in lengths.items():
             names = metrics.mpii_names(skeleton, only) if boxed and name == "pckh@0.5" else only
             share = float(name.split("@")[1])
-            tables[name] = metrics.pck(
-                self.predicted, truth, visible, length, share, skeleton, names
-            )
+            about = truth, visible, length, share, skeleton, names
+            tables[name] = metrics.pck(self.predicted, *about)
+            if self.given:
+                before[f"input {name}"] = metrics.pck(self.given.of(self.samples), *about)
+        tables |= before
         report = Report(tables, len(truth), int(np.isnan(reference).sum()), flip=self.flip)
         report.only = tuple(only)
+        if self.given:
+            report.refined, report.unposed = self.given.name, self.given.unposed
         if boxed:
             report.rows = metrics.mpii_rows(tables["pckh@0.5"])
             report.headless = int(np.isnan(heads).sum())
@@ -225,18 +247,20 @@ def shared(own, other):
 
 
 def evaluate(predict, reader, input_size, crop_margin=1.25, limit=0, flip="", presence=False,
-             progress=False, only=()):  # fmt: skip
+             progress=False, only=(), poses=None):  # fmt: skip
     """Runs a predictor over a reader's persons and scores it.
 
     reader: keras_pose.data reader; input_size: (H, W); limit: at most so many persons, evenly
     spread, 0 for all; flip: name of a fusion of the flip test (training.flip), "" for none;
     presence: also score crops with a person (down to 0.4 of the crop) against background crops of
-    the same pictures; only: names of the key points that count, all where it is empty.
+    the same pictures; only: names of the key points that count, all where it is empty. poses: what
+    a looking.Refining refines, see `find`; whether somebody is there it is told, so it has no
+    presence.
     Raises PoseError when nothing can be scored, and for an unknown fusion.
     """
-    found = find(predict, reader, input_size, crop_margin, limit, flip, progress)
+    found = find(predict, reader, input_size, crop_margin, limit, flip, progress, poses)
     report = found.score(only)
-    if presence:
+    if presence and found.given is None:
         if flip:
             predict = flipping(predict, reader.skeleton, flip)
         report.presence, report.threshold = measure_presence(
@@ -245,17 +269,29 @@ def evaluate(predict, reader, input_size, crop_margin=1.25, limit=0, flip="", pr
     return report
 
 
-def find(predict, reader, input_size, crop_margin=1.25, limit=0, flip="", progress=False):
+def find(predict, reader, input_size, crop_margin=1.25, limit=0, flip="", progress=False,
+         poses=None):  # fmt: skip
     """Runs a predictor over a reader's persons: a Found, which can be scored in several ways.
 
-    Arguments and errors are those of `evaluate`.
+    poses: for a looking.Refining alone, a function of the persons to refining.Given; by default
+    errors are drawn, the same at every call. Other arguments and errors are those of `evaluate`.
     """
     if flip:
         predict = flipping(predict, reader.skeleton, flip)
-    chosen = Subset(reader, limit).samples
+    chosen, given = tuple(Subset(reader, limit).samples), None
+    if isinstance(predict, Refining):
+        given = _given(poses, chosen, reader.skeleton, input_size, crop_margin)
+    elif poses is not None:
+        raise PoseError(
+            "a network that refines poses, to be given some",
+            "one that looks at the picture alone",
+            "Leave the poses out.",
+        )
+    places, shown = (given.places, given.poses) if given else (chosen, None)
+    person = dict(zip(map(id, places), chosen, strict=True))
     looked, predicted = [], []
-    for sample, points, _ in look(predict, reader, chosen, input_size, crop_margin, progress):
-        looked.append(sample)
+    for place, points, _ in look(predict, reader, places, input_size, crop_margin, progress, shown):
+        looked.append(person[id(place)])
         predicted.append(points)
     if not looked:
         raise PoseError(
@@ -263,4 +299,10 @@ def find(predict, reader, input_size, crop_margin=1.25, limit=0, flip="", progre
         )
     truth = np.stack([s.keypoints for s in looked])
     visible = np.stack([s.visible for s in looked])
-    return Found(np.stack(predicted), truth, visible, reader.skeleton, flip, samples=tuple(looked))
+    return Found(np.stack(predicted), truth, visible, reader.skeleton, flip, tuple(looked), given)
+
+
+def _given(poses, persons, skeleton, input_size, crop_margin):
+    if poses is not None:
+        return poses(persons)
+    return refining.drawn(persons, skeleton, input_size, crop_margin)

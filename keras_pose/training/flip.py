@@ -8,6 +8,7 @@ Symbols: B pictures of H x W pixels, K key points.
 import numpy as np
 
 from keras_pose.errors import PoseError
+from keras_pose.training.looking import Refining
 
 _AGREE = 0.1  # of the patch's side: two answers are the same
 _POWER = 5  # of the score that weighs, in Poseur's release
@@ -17,7 +18,8 @@ def flipping(predict, skeleton, fusion="agreeing"):
     """A predictor that asks `predict` twice and fuses its answers.
 
     predict: patches (B, H, W, 3) to key points (B, K, 2) in pixels and scores (B, K); fusion: one
-    of FUSIONS. A mirror image has pixel W - 1 - x at x (u is 1 - u), and left for right.
+    of FUSIONS. One that refines poses (looking.Refining) is asked with the mirrored pose, and so is
+    what comes back. A mirror image has pixel W - 1 - x at x (u is 1 - u), and left for right.
     Raises PoseError for an unknown fusion.
     """
     if fusion not in FUSIONS:
@@ -28,15 +30,23 @@ def flipping(predict, skeleton, fusion="agreeing"):
         )
     fuse, mirror = FUSIONS[fusion], list(skeleton.mirror)
 
-    def both(patches):
-        points, scores = predict(patches)
-        turned, other = predict(np.ascontiguousarray(patches[:, :, ::-1]))
+    def both(patches, *poses):
+        points, scores = predict(patches, *poses)
+        seen = [_mirrored(pose, mirror) for pose in poses]
+        turned, other = predict(np.ascontiguousarray(patches[:, :, ::-1]), *seen)
         turned, other = turned[:, mirror].copy(), other[:, mirror]
         turned[..., 0] = patches.shape[2] - 1 - turned[..., 0]
         weight = fuse(points, scores, turned, other, patches.shape[1:3])[..., None]
         return weight * points + (1 - weight) * turned, (scores + other) / 2
 
-    return both
+    return Refining(both) if isinstance(predict, Refining) else both
+
+
+def _mirrored(poses, mirror):
+    """Normalised poses (B, K, 3) in the mirror images; rows without a key point stay 0."""
+    turned = poses[:, mirror]
+    turned[..., 0] = (1 - turned[..., 0]) * turned[..., 2]
+    return turned
 
 
 def chosen(look, fusion=None) -> str:

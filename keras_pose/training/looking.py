@@ -1,10 +1,12 @@
 """What a predictor says of persons in their pictures: crops out, key points back.
 
 A predictor is a function from patches (B, H, W, 3) uint8 RGB, the persons' crops at the network's
-input size, to key points (B, K, 2) in pixels of the patch and scores (B, K).
+input size, to key points (B, K, 2) in pixels of the patch and scores (B, K). One that refines
+poses, a Refining, takes them too: (B, K, 3), as the network reads them (models.network).
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from tqdm import tqdm
@@ -12,8 +14,19 @@ from tqdm import tqdm
 from keras_pose import geometry
 from keras_pose.errors import PoseError
 from keras_pose.runtime import crop
+from keras_pose.runtime.refiner import known, shown
 
 BATCH = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Refining:
+    """A predictor of patches and poses. answer: function of both to key points and scores."""
+
+    answer: Callable
+
+    def __call__(self, patches, poses):
+        return self.answer(patches, poses)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -22,7 +35,8 @@ class Looked:
 
     flip: how the answers for mirror images were fused; output: the intermediate prediction that was
     scored; scales: of the multi-scale test; decoder: how maps were read, where not as the network
-    says; only: names of the key points that counted.
+    says; only: names of the key points that counted; refined: which poses were refined; unposed:
+    persons for whom there were none.
     """
 
     flip: str = ""
@@ -30,6 +44,8 @@ class Looked:
     scales: tuple = ()
     decoder: str = ""
     only: tuple = ()
+    refined: str = ""
+    unposed: int = 0
 
     def about(self) -> dict:
         """The same as plain types."""
@@ -45,20 +61,24 @@ class Looked:
             said.append(f"decoder: {self.decoder}")
         if self.only:
             said.append(f"{len(self.only)} of the key points")
+        if self.refined:
+            said.append(f"poses refined: {self.refined}, {self.unposed} persons without one")
         return ", ".join(said)
 
 
-def look(predict, reader, places, input_size, crop_margin=1.25, progress=False):
+def look(predict, reader, places, input_size, crop_margin=1.25, progress=False, poses=None):
     """Yields (place, key points (K, 2) in pixels of its picture, scores (K,)), in order.
 
     reader: gives the picture of a place; places: keras_pose.data Samples, or anything with `box`,
     `source` and `name`; input_size: (H, W) of the patches; crop_margin: the box is grown by it.
+    poses: for a Refining, of every place (K, 3), x and y in its picture's pixels and the score, as
+    runtime.PoseRefiner takes them; the scores that come back are these, as there.
     Places whose picture cannot be read are counted in the reader's skips and left out.
     """
     starts = range(0, len(places), BATCH)
     for start in tqdm(starts, "scoring", disable=not progress):
-        patches, maps, kept = [], [], []
-        for place in places[start : start + BATCH]:
+        patches, maps, kept, given, scored = [], [], [], [], []
+        for n, place in enumerate(places[start : start + BATCH], start):
             box = geometry.crop_box(place.box, input_size, crop_margin)
             try:
                 image = reader.image(place)
@@ -69,9 +89,17 @@ def look(predict, reader, places, input_size, crop_margin=1.25, progress=False):
             patches.append(patch)
             maps.append(geometry.invert(matrix))
             kept.append(place)
+            if poses is not None:
+                there = known(poses[n])
+                given.append(shown(poses[n], there, matrix, input_size))
+                scored.append(np.where(there, np.nan_to_num(poses[n][:, 2]), 0.0))
         if not kept:
             continue
-        points, scores = predict(np.stack(patches))
+        patches = np.stack(patches)
+        if poses is None:
+            points, scores = predict(patches)
+        else:
+            (points, _), scores = predict(patches, np.stack(given)), scored
         for place, back, found, score in zip(kept, maps, points, scores, strict=True):
             yield place, geometry.apply(back, found), score
 

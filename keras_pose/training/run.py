@@ -69,6 +69,7 @@ class Run:
         self.task, self.replicas = self._build(start=not resume)
         self.loader.others = getattr(self.task.criterion, "others", 0)
         self.network = self.task.network
+        self.loader.poses = "pose" in self.network.extra_inputs
         self.average = Average(self.network, recipe.ema, recipe.ema_every)
         self.averaged = self.network.rebuilt("float32")
         self.predict = evaluate.of_network(self.averaged)  # once: every new one is traced anew
@@ -218,6 +219,8 @@ class Run:
 
     def _measure_presence(self):
         """Notes in best.keras which person score tells a person from background."""
+        if self.network.extra_inputs:
+            return  # it is told whether somebody is there
         path = self.out / "best.keras"
         best = networks.load(path)
         auc, threshold = evaluate.measure_presence(

@@ -1,0 +1,79 @@
+"""What a network that refines poses is scored on: drawn errors, or another estimator's results.
+
+Poses are (N, K, 3), x and y in pixels of the persons' pictures and the score, as
+runtime.PoseRefiner takes them; a key point that a pose lacks is 0, 0, 0.
+
+Symbols: N persons, K key points.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from keras_pose import geometry
+from keras_pose.data.pose_error_inputs import generators
+from keras_pose.data.pose_scene import Scene, input_poses
+from keras_pose.errors import PoseError
+from keras_pose.runtime.refiner import around, known
+
+_SEED = 0  # always the same poses, so that epochs, networks and formats compare
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """Poses to refine. name: what they are; poses: (N, K, 3); places: N things to look at, whose
+    boxes are those of the crops, see looking.look; persons: N, those of them that they were
+    made for."""
+
+    name: str
+    poses: np.ndarray
+    places: tuple
+    persons: tuple
+
+    @property
+    def unposed(self) -> int:
+        """Persons of whose pose there is nothing."""
+        return int((~known(self.poses).any(axis=1)).sum())
+
+    def of(self, persons):
+        """(n, K, 2) what was given for some of the persons, NaN where there is nothing."""
+        rows = {id(person): n for n, person in enumerate(self.persons)}
+        poses = self.poses[[rows[id(person)] for person in persons]]
+        return np.where(known(poses)[..., None], poses[..., :2], np.nan)
+
+
+def drawn(persons, skeleton, input_size, crop_margin) -> Given:
+    """Errors drawn for persons as for training (data.pose_errors), each in its annotated crop."""
+    poses = np.zeros((len(persons), skeleton.count, 3), np.float32)
+    for n, (person, rng) in enumerate(
+        zip(persons, generators(_SEED, 0, range(len(persons))), strict=True)
+    ):
+        box = geometry.crop_box(person.box, input_size, crop_margin)
+        scene = Scene.of_crop(person, box, input_size)
+        pose = input_poses([scene], skeleton, [rng], input_size)[0]
+        back = geometry.invert(geometry.box_to_size(box, input_size))
+        points = geometry.apply(back, geometry.denormalise(pose[:, :2], input_size))
+        poses[n, :, :2] = np.where(pose[:, 2:] > 0, points, 0.0)
+        poses[n, :, 2] = pose[:, 2]
+    return Given(f"drawn, seed {_SEED}", poses, tuple(persons), tuple(persons))
+
+
+def answers(name, poses, persons) -> Given:
+    """An estimator's poses (N, K, 3) of N persons, each in a crop around itself, as a runtime would
+    look at it; persons without one are looked at in their annotated crops.
+
+    name: what reports call them. Raises PoseError for another number of poses or key points.
+    """
+    poses = np.array(poses, np.float32)
+    expected = (len(persons), *(persons[0].visible.shape if persons else ()), 3)
+    if poses.shape != expected:
+        raise PoseError(
+            f"poses of shape {expected}, one for each person", f"{poses.shape}", "Check them."
+        )
+    there = known(poses)
+    poses = np.where(there[..., None], np.nan_to_num(poses), 0.0)
+    places = [
+        dataclasses.replace(person, box=around(pose[seen, :2])) if seen.any() else person
+        for person, pose, seen in zip(persons, poses, there, strict=True)
+    ]
+    return Given(name, poses, tuple(places), tuple(persons))
