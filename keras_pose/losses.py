@@ -42,7 +42,9 @@ def mean_over_annotated(error, weight):
     return ops.mean(ops.sum(error * weight, axis=1) / count)
 
 
-BY_CODEC = {"gaussian": partial_mse, "softmax": softmax_cross_entropy}
+BY_CODEC = {
+    "gaussian": partial_mse, "softmax": softmax_cross_entropy, "integral": softmax_cross_entropy
+}  # fmt: skip
 
 
 class Maps(keras.Layer):
@@ -58,13 +60,17 @@ class Maps(keras.Layer):
         self.codec, self.loss = codec, BY_CODEC[codec.kind]
 
     def call(self, predictions, y):
-        person, places = y["person"][:, None], y["keypoints"]
-        inside = ops.all(ops.logical_and(places >= 0, places <= 1), axis=-1)
-        visible = y["visible"] * person * ops.cast(inside, "float32")
-        target = self.codec.encode(places, visible)
-        weight = visible + (1.0 - person)
+        visible = on_maps(y)
+        target = self.codec.encode(y["keypoints"], visible)
+        weight = visible + (1.0 - y["person"][:, None])
         size = self.codec.map_size
         return sum(self.loss(target, _resized(m, size), weight) for m in predictions.values())
+
+
+def on_maps(y):
+    """(B, K): 1 for the known key points of a batch's `y` that lie inside the crop."""
+    inside = ops.all(ops.logical_and(y["keypoints"] >= 0, y["keypoints"] <= 1), axis=-1)
+    return y["visible"] * y["person"][:, None] * ops.cast(inside, "float32")
 
 
 def _resized(maps, size):

@@ -5,10 +5,12 @@ A codec names the one tensor that it decodes: `head`, of `head_shape(K)` without
 
 from keras_pose.codecs.coordinates import Coordinates
 from keras_pose.codecs.heatmap import GaussianHeatmap, Heatmap, SoftmaxHeatmap
+from keras_pose.codecs.integral import IntegralHeatmap
 from keras_pose.codecs.points import RefinedPoints
 from keras_pose.errors import PoseError
 
-CODECS = {c.kind: c for c in (GaussianHeatmap, SoftmaxHeatmap, Coordinates, RefinedPoints)}
+_ALL = (GaussianHeatmap, SoftmaxHeatmap, IntegralHeatmap, Coordinates, RefinedPoints)
+CODECS = {c.kind: c for c in _ALL}
 Codec = Heatmap | Coordinates | RefinedPoints
 
 

@@ -90,7 +90,7 @@ class Heatmap:
             )
         xp, count = shim.of(maps), maps.shape[-1]
         peaks = Peaks(xp, maps, self)
-        scale, start = self._axes
+        scale, start = self.axes
         found = _unit(xp, (decoding.DECODERS[self.decoder](peaks) - start) / scale)
         keypoints = xp.transpose(xp.reshape(found, (2, -1, count)), (1, 2, 0))
         return keypoints, xp.reshape(_unit(xp, self._score(peaks)), (-1, count))
@@ -101,14 +101,14 @@ class Heatmap:
         return grid.spread(self.sigma, self.input_size, self.map_size, self.unbiased)
 
     @property
-    def _axes(self):
+    def axes(self):
         """scale and start, (2, 1) each for x and y: normalised u is at cell u * scale + start."""
         return grid.axes(self.input_size, self.map_size, self.unbiased)
 
     def _log_gaussian(self, xp, keypoints):
         """(B, K, h, w): the logarithm of each key point's bump, 0 at its centre."""
         (h, w), (sx, sy) = self.map_size, self.spread
-        (scale_x, scale_y), (start_x, start_y) = self._axes
+        (scale_x, scale_y), (start_x, start_y) = self.axes
         x = keypoints[..., 0:1] * scale_x + start_x
         y = keypoints[..., 1:2] * scale_y + start_y
         across = -0.5 * ((np.arange(w, dtype=np.float32) - x) / sx) ** 2

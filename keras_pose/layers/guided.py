@@ -12,7 +12,6 @@ import numpy as np
 from keras import ops
 
 from keras_pose import codecs
-from keras_pose.codecs import grid
 from keras_pose.errors import PoseError
 from keras_pose.layers.deformable import Sampling
 
@@ -69,8 +68,7 @@ def squared_distance(codec, points, truth):
 
 
 def _axes(codec):
-    pair = grid.axes(codec.input_size, codec.map_size, codec.unbiased)
-    return (each[:, 0] for each in pair)
+    return (each[:, 0] for each in codec.axes)
 
 
 def _last(codec):
