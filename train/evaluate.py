@@ -5,9 +5,11 @@ python train/evaluate.py MODEL.keras --data DIR --output coarse
 python train/evaluate.py MODEL.keras --data DIR --scales 0.7,0.8,0.9,1,1.1,1.2,1.3
 python train/evaluate.py MODEL --data DIR --shared coco17        as other people's models are scored
 python train/evaluate.py MODEL --data COCO [--detections BOXES.json] [--results OUT.json]
+python train/evaluate.py REFINER --data COCO [--poses IN.json]    before and after; drawn poses
 """
 
 import argparse
+from pathlib import Path
 
 from keras_pose import skeletons
 from keras_pose.codecs.decoding import DECODERS
@@ -49,12 +51,16 @@ def main():
     parser.add_argument(
         "--detections", metavar="FILE", help="look at a detector's boxes, not the annotations'"
     )
+    parser.add_argument(
+        "--poses", metavar="FILE", help="key point results for a model that refines poses, in "
+        "COCO's format; by default errors are drawn",
+    )  # fmt: skip
     parser.add_argument("--results", metavar="FILE", help="write the poses in COCO's format")
     parser.add_argument("--json", metavar="FILE", help="also write the report as JSON")
     arguments = parser.parse_args()
 
     with quiet():  # TensorFlow greets from C++
-        from keras_pose.training import coco, evaluate, scales
+        from keras_pose.training import coco, diagnosis, evaluate, refining, scales
 
     looks = scales.read(arguments.scales)
     predict, skeleton, size, margin = evaluate.open_model(
@@ -68,10 +74,14 @@ def main():
         only = evaluate.shared(reader.skeleton, skeletons.get(arguments.shared))
     given = (predict, reader, size, margin)
     shown = {"limit": arguments.limit, "flip": fusion, "only": only, "progress": True}
+    refining.refuse(predict, arguments.poses)
     if coco.metric(reader, arguments.metric, arguments.detections, arguments.results) == "oks":
-        report = coco.evaluate(*given, detections=arguments.detections, **shown)
+        told = {"detections": arguments.detections, "poses": arguments.poses}
+        report = coco.evaluate(*given, **told, **shown)
     else:
-        report = evaluate.evaluate(*given, presence=True, **shown)
+        poses = diagnosis.of_everybody(arguments.poses, reader) if arguments.poses else None
+        report = evaluate.evaluate(*given, presence=True, poses=poses, **shown)
+        report.refined = Path(arguments.poses).name if arguments.poses else report.refined
     report.output, report.scales, report.decoder = arguments.output, looks, arguments.decoder
     print(report.table())
     if reader.skips.count:

@@ -4,14 +4,14 @@ import numpy as np
 
 
 class Subset:
-    """At most `limit` persons of `reader`, all of them when 0."""
+    """At most `limit` persons of `reader`, all of them when 0. places: theirs in the reader."""
 
     def __init__(self, reader, limit=0):
         count = len(reader)
         chosen = np.arange(count)
         if 0 < limit < count:
             chosen = np.linspace(0, count - 1, limit).round().astype(int)
-        self.reader = reader
+        self.reader, self.places = reader, chosen
         self.skeleton, self.skips = reader.skeleton, reader.skips
         self.samples = [reader[int(i)] for i in chosen]
 

@@ -13,6 +13,7 @@ from keras_pose.errors import PoseError
 from keras_pose.metrics import diagnosis
 from keras_pose.metrics.diagnosis import CLASSES
 from keras_pose.metrics.oks import oks
+from keras_pose.runtime.refiner import known
 from keras_pose.skeletons import Skeleton
 from keras_pose.training import evaluate
 
@@ -84,6 +85,22 @@ def of_results(path, reader, least=0.1) -> Diagnosis:
     is 0, 0, 0 has no answer, and is a miss.
     Raises PoseError for data that are not COCO's, and what data.results_file.read_results does.
     """
+    points, poses, persons = matched(path, reader, least)
+    count = len(reader.samples)
+    notes = (
+        f"{count - len(persons)} of {count} annotated persons without a pose of OKS {least:g}",
+        f"{len(points) - len(poses)} of {len(points)} poses without a person",
+    )
+    found = np.where(known(points)[..., None], points[..., :2], np.nan)
+    return diagnose(str(path), found[poses], reader.samples, persons, reader.skeleton, notes)
+
+
+def matched(path, reader, least=0.1):
+    """Poses of a file of results, and whose they are: points (R, K, 3), and two lists of the same
+    length, places of poses and of the samples that they chose.
+
+    Arguments and errors are those of `of_results`.
+    """
     if not isinstance(reader, CocoReader):
         raise PoseError(
             "COCO data for a file of results, which name persons by COCO's picture ids",
@@ -94,18 +111,20 @@ def of_results(path, reader, least=0.1) -> Diagnosis:
     results = [r for r in results if r["category_id"] == reader.category]
     points = np.array([r["keypoints"] for r in results], np.float64)
     points = points.reshape(len(results), reader.skeleton.count, 3)
-    points = np.where((points == 0).all(axis=-1, keepdims=True), np.nan, points)[..., :2]
-    poses, persons = _matched(points, results, reader, least)
-    count = len(reader.samples)
-    notes = (
-        f"{count - len(persons)} of {count} annotated persons without a pose of OKS {least:g}",
-        f"{len(results) - len(poses)} of {len(results)} poses without a person",
-    )
-    return diagnose(str(path), points[poses], reader.samples, persons, reader.skeleton, notes)
+    return points, *_chosen(points, results, reader, least)
 
 
-def _matched(points, results, reader, least):
-    """Two lists of the same length: places of poses, and of the samples that they chose."""
+def of_everybody(path, reader, least=0.1) -> np.ndarray:
+    """The pose of a file of results that each of a reader's persons got: (N, K, 3), 0 where there
+    is none. Arguments and errors are those of `of_results`."""
+    points, poses, persons = matched(path, reader, least)
+    found = np.zeros((len(reader.samples), *points.shape[1:]), np.float32)
+    found[persons] = points[poses]
+    return found
+
+
+def _chosen(points, results, reader, least):
+    points = np.where(known(points)[..., None], points[..., :2], np.inf)
     truth, visible, area = _people(reader.samples)
     scores = np.array([r["score"] for r in results], np.float64)
     there = _places(sample.picture for sample in reader.samples)
@@ -115,7 +134,7 @@ def _matched(points, results, reader, least):
         of, to = np.array(given[picture]), np.array(there[picture])
         pairs = [part.ravel() for part in np.meshgrid(of, to, indexing="ij")]
         similarity = oks(
-            np.nan_to_num(points[pairs[0]], nan=np.inf),  # no answer is far from everything
+            points[pairs[0]],  # no answer is far from everything
             *(part[pairs[1]] for part in (truth, visible, area)),
             reader.skeleton.sigmas,
         )
@@ -128,7 +147,8 @@ def _matched(points, results, reader, least):
 def of_model(path, reader, limit=0, flip="", progress=False) -> Diagnosis:
     """Diagnoses a model, a .keras, a .tflite or a preset, on crops of a reader's persons.
 
-    limit, flip and progress are those of training.evaluate.find. Raises PoseError for a model of
+    limit, flip and progress are those of training.evaluate.find. A model that refines poses gets
+    drawn ones, which a note says. Raises PoseError for a model of
     other key points than the data's.
     """
     predict, skeleton, size, margin = evaluate.open_model(path)
@@ -136,7 +156,8 @@ def of_model(path, reader, limit=0, flip="", progress=False) -> Diagnosis:
     found = evaluate.find(predict, reader, size, margin, limit, flip, progress)
     place = {id(s): n for n, s in enumerate(reader.samples)}
     persons = [place[id(s)] for s in found.samples]
-    return diagnose(str(path), found.predicted, reader.samples, persons, reader.skeleton)
+    notes = (f"poses refined: {found.given.name}",) if found.given else ()
+    return diagnose(str(path), found.predicted, reader.samples, persons, reader.skeleton, notes)
 
 
 def _people(samples):

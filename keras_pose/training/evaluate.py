@@ -273,20 +273,20 @@ def find(predict, reader, input_size, crop_margin=1.25, limit=0, flip="", progre
          poses=None):  # fmt: skip
     """Runs a predictor over a reader's persons: a Found, which can be scored in several ways.
 
-    poses: for a looking.Refining alone, a function of the persons to refining.Given; by default
-    errors are drawn, the same at every call. Other arguments and errors are those of `evaluate`.
+    poses: for a looking.Refining alone, what it refines: (N, K, 3) of all of the reader's persons,
+    see refining.answers; by default errors are drawn, the same at every call. Other arguments and
+    errors are those of `evaluate`.
     """
     if flip:
         predict = flipping(predict, reader.skeleton, flip)
-    chosen, given = tuple(Subset(reader, limit).samples), None
+    some = Subset(reader, limit)
+    chosen, given = some.samples, None
+    refining.refuse(predict, poses)
     if isinstance(predict, Refining):
-        given = _given(poses, chosen, reader.skeleton, input_size, crop_margin)
-    elif poses is not None:
-        raise PoseError(
-            "a network that refines poses, to be given some",
-            "one that looks at the picture alone",
-            "Leave the poses out.",
-        )
+        if poses is None:
+            given = refining.drawn(chosen, reader.skeleton, input_size, crop_margin)
+        else:
+            given = refining.answers(refining.every(poses, reader)[some.places], chosen)
     places, shown = (given.places, given.poses) if given else (chosen, None)
     person = dict(zip(map(id, places), chosen, strict=True))
     looked, predicted = [], []
@@ -300,9 +300,3 @@ def find(predict, reader, input_size, crop_margin=1.25, limit=0, flip="", progre
     truth = np.stack([s.keypoints for s in looked])
     visible = np.stack([s.visible for s in looked])
     return Found(np.stack(predicted), truth, visible, reader.skeleton, flip, tuple(looked), given)
-
-
-def _given(poses, persons, skeleton, input_size, crop_margin):
-    if poses is not None:
-        return poses(persons)
-    return refining.drawn(persons, skeleton, input_size, crop_margin)

@@ -36,7 +36,7 @@ class Looked:
     flip: how the answers for mirror images were fused; output: the intermediate prediction that was
     scored; scales: of the multi-scale test; decoder: how maps were read, where not as the network
     says; only: names of the key points that counted; refined: which poses were refined; unposed:
-    persons for whom there were none.
+    how many of them have no key point.
     """
 
     flip: str = ""
@@ -62,7 +62,7 @@ class Looked:
         if self.only:
             said.append(f"{len(self.only)} of the key points")
         if self.refined:
-            said.append(f"poses refined: {self.refined}, {self.unposed} persons without one")
+            said.append(f"poses refined: {self.refined}, {self.unposed} of them empty")
         return ", ".join(said)
 
 

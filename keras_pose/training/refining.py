@@ -15,6 +15,7 @@ from keras_pose.data.pose_error_inputs import generators
 from keras_pose.data.pose_scene import Scene, input_poses
 from keras_pose.errors import PoseError
 from keras_pose.runtime.refiner import around, known
+from keras_pose.training.looking import Refining
 
 _SEED = 0  # always the same poses, so that epochs, networks and formats compare
 
@@ -32,7 +33,7 @@ class Given:
 
     @property
     def unposed(self) -> int:
-        """Persons of whose pose there is nothing."""
+        """How many poses have no key point."""
         return int((~known(self.poses).any(axis=1)).sum())
 
     def of(self, persons):
@@ -58,22 +59,35 @@ def drawn(persons, skeleton, input_size, crop_margin) -> Given:
     return Given(f"drawn, seed {_SEED}", poses, tuple(persons), tuple(persons))
 
 
-def answers(name, poses, persons) -> Given:
+def answers(poses, persons, name="given") -> Given:
     """An estimator's poses (N, K, 3) of N persons, each in a crop around itself, as a runtime would
-    look at it; persons without one are looked at in their annotated crops.
-
-    name: what reports call them. Raises PoseError for another number of poses or key points.
-    """
-    poses = np.array(poses, np.float32)
-    expected = (len(persons), *(persons[0].visible.shape if persons else ()), 3)
-    if poses.shape != expected:
-        raise PoseError(
-            f"poses of shape {expected}, one for each person", f"{poses.shape}", "Check them."
-        )
+    look at it; persons without one are looked at in their annotated crops. name: of the poses."""
     there = known(poses)
-    poses = np.where(there[..., None], np.nan_to_num(poses), 0.0)
+    poses = np.where(there[..., None], np.nan_to_num(poses), 0.0).astype(np.float32)
     places = [
         dataclasses.replace(person, box=around(pose[seen, :2])) if seen.any() else person
         for person, pose, seen in zip(persons, poses, there, strict=True)
     ]
     return Given(name, poses, tuple(places), tuple(persons))
+
+
+def every(poses, reader) -> np.ndarray:
+    """Poses of all of a reader's persons, checked. Raises PoseError for another shape."""
+    poses, expected = np.asarray(poses), (len(reader), reader.skeleton.count, 3)
+    if poses.shape != expected:
+        raise PoseError(
+            f"poses of shape {expected}: x, y and score of every person's key points",
+            f"{poses.shape}",
+            "Write 0, 0, 0 where there is none.",
+        )
+    return poses
+
+
+def refuse(predict, poses):
+    """Raises PoseError for poses beside a predictor that looks at the picture alone."""
+    if poses is not None and not isinstance(predict, Refining):
+        raise PoseError(
+            "a network that refines poses, to be given some",
+            "one that looks at the picture alone",
+            "Leave the poses out.",
+        )
