@@ -7,9 +7,9 @@ import pytest
 from dots import DotsReader
 
 from keras_pose import geometry
-from keras_pose.data import Augment, Loader, pose_scene, pydataset
+from keras_pose.data import Augment, Loader, packing, pose_scene, pydataset
 from keras_pose.data.augment import draw
-from keras_pose.data.pose_error_inputs import box_area, generators
+from keras_pose.data.pose_error_inputs import box_area, generators, near
 from keras_pose.metrics.diagnosis import CLASSES, GOOD, INVERSION, SWAP
 
 STRONG = Augment(scale=(0.7, 1.3), rotate=45.0, shift=0.2, flip=0.5, zoom_out=0.3)
@@ -153,3 +153,22 @@ def test_a_plain_crop_has_the_loaders_scene():
     assert np.allclose(found, x["pose"], atol=1e-4)
     scale = SIZE[0] / geometry.crop_box(reader.samples[0].box, SIZE, 1.25)[3]
     assert np.isclose(scenes[0].area, box_area(reader.samples[0]) * scale**2)
+
+
+def test_a_pack_draws_the_poses_of_its_pictures(tmp_path):
+    """Sizes, other persons and who is near travel with the patches."""
+    reader = with_others(DotsReader(4))
+    for n, sample in enumerate(reader.samples):
+        area = 0.5 * sample.box[2] * sample.box[3]
+        people = np.stack([sample.box, sample.box + (30, 0, 0, 0)])
+        reader.samples[n] = dataclasses.replace(sample, area=area, people=people)
+    patches = [packing.patch_of(reader.image(s), s, 150, 2.0) for s in reader.samples]
+    packed = DotsReader(4)
+    packed.samples = [sample for _, sample in patches]
+    pictures = {sample.name: patch for patch, sample in patches}
+    packed.image = lambda sample, reduce=1: pictures[sample.name]
+    assert max(pictures["dots0#0"].shape) == 150 < max(reader.size)  # it was made smaller
+    ours, theirs = (Loader(r, SIZE, 4, poses=True).batch(0, 0)[0]["pose"] for r in (reader, packed))
+    assert np.array_equal(ours[..., 2], theirs[..., 2])
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    assert len({near(s) for s in reader.samples + packed.samples}) == 1

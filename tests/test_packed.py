@@ -123,25 +123,27 @@ def test_coordinates_are_exact_to_the_last_bit_of_float32():
         assert (moved.keypoints < np.array(patch.shape[1::-1]) + 0.5).all()
 
 
-def test_head_lengths_travel_in_a_pack(folder, tmp_path, monkeypatch):
+def test_head_lengths_and_areas_travel_in_a_pack(folder, tmp_path, monkeypatch):
     """They shrink as the person does; files that were written without them have none."""
     reader = open_reader(folder, "val")
     heads = [10.0, float("nan"), 30.0, 40.0]
     reader.samples = [
-        dataclasses.replace(s, head=h) for s, h in zip(reader.samples, heads, strict=True)
+        dataclasses.replace(s, head=h, area=7 * h)
+        for s, h in zip(reader.samples, heads, strict=True)
     ]
     monkeypatch.setattr(packing, "open_reader", lambda where, split: reader)
     file = packing_of(folder, tmp_path / "heads.pack", size=100)
     for ours, theirs in zip(open_reader(file).samples, reader.samples, strict=True):
         scale = ours.box[2] / theirs.box[2]
         assert scale < 0.9 and np.isclose(ours.head, theirs.head * scale, equal_nan=True)
+        assert np.isclose(ours.area, theirs.area * scale**2, equal_nan=True)
     with zipfile.ZipFile(file) as archive:
         arrays = dict(np.load(io.BytesIO(archive.read("all.npz"))))
-    del arrays["heads"]
+    del arrays["heads"], arrays["areas"]
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     older = changed(file, tmp_path / "older.pack", **{"all.npz": buffer.getvalue()})
-    assert np.isnan([s.head for s in open_reader(older).samples]).all()
+    assert np.isnan([(s.head, s.area) for s in open_reader(older).samples]).all()
 
 
 def test_nothing_is_enlarged_and_pixels_are_copied():

@@ -7,8 +7,8 @@ The arrays of the .npz, N persons of K key points: `keypoints` (N, K, 2) float32
 bool, `boxes` (N, 4) float64, `names` (N,), `people` (M, 4) float64, the boxes of everybody known to
 be in a person's picture, `crowd` (N,), how many rows of `people` are each person's, `heads`
 (N,) float64, head lengths, NaN where there is none. `others` (Q, K, 3) float32 are the key points
-of other persons in the picture, and `beside` (N,) how many of these rows are each person's. Older
-files lack what follows `crowd`.
+of other persons in the picture, and `beside` (N,) how many of these rows are each person's. `areas`
+(N,) float64 are the persons' areas, NaN where unknown. Older files lack what follows `crowd`.
 """
 
 import io
@@ -102,10 +102,11 @@ class PackReader(PictureReader):
             arrays["heads"] = stored.get("heads", np.full(count, np.nan))
             arrays["others"] = stored.get("others", np.zeros((0, joints, 3), np.float32))
             arrays["beside"] = stored.get("beside", np.zeros(count, int))
+            arrays["areas"] = stored.get("areas", np.full(count, np.nan))
         shapes = {
             "keypoints": (count, joints, 2), "visible": (count, joints),
             "boxes": (count, 4), "crowd": (count,), "people": (int(arrays["crowd"].sum()), 4),
-            "heads": (count,), "beside": (count,),
+            "heads": (count,), "beside": (count,), "areas": (count,),
             "others": (int(arrays["beside"].sum()), joints, 3),
         }  # fmt: skip
         for name, shape in shapes.items():
@@ -113,7 +114,8 @@ class PackReader(PictureReader):
                 raise ValueError(f"{name} of shape {arrays[name].shape} in place of {shape}")
         return arrays
 
-    def _fill(self, folder, keypoints, visible, boxes, names, people, crowd, heads, others, beside):
+    def _fill(self, folder, keypoints, visible, boxes, names, people, crowd, heads, others, beside,
+              areas):  # fmt: skip
         there = set(self._archive.namelist())
         around = np.split(people, np.cumsum(crowd)[:-1])
         others = np.split(others, np.cumsum(beside)[:-1])
@@ -124,7 +126,7 @@ class PackReader(PictureReader):
                 continue
             self._add(
                 keypoints[i], visible[i], name, self.path / patch, boxes[i], around[i],
-                head=float(heads[i]), others=others[i],
+                head=float(heads[i]), others=others[i], area=float(areas[i]),
             )  # fmt: skip
 
     def _refusal(self, error):

@@ -139,6 +139,7 @@ def patch_of(image, sample: Sample, size, margin):
         people=_moved(matrix, sample.people),
         head=sample.head * float(matrix[0, 0]),
         others=_seen_from(matrix, sample.others),
+        area=sample.area * float(matrix[0, 0] * matrix[1, 1]),
     )
     return patch, moved
 
@@ -190,6 +191,7 @@ def _write(archive, folder, patches, quality) -> int:
             heads=np.array([s.head for s in samples]),
             others=np.concatenate([s.others.reshape(-1, len(s.keypoints), 3) for s in samples]),
             beside=np.array([len(s.others) for s in samples]),
+            areas=np.array([s.area for s in samples]),
         )
         _store(archive, f"{folder}.npz", buffer.getvalue())
     return len(samples)
