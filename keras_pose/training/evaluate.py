@@ -254,13 +254,12 @@ def evaluate(predict, reader, input_size, crop_margin=1.25, limit=0, flip="", pr
     spread, 0 for all; flip: name of a fusion of the flip test (training.flip), "" for none;
     presence: also score crops with a person (down to 0.4 of the crop) against background crops of
     the same pictures; only: names of the key points that count, all where it is empty. poses: what
-    a looking.Refining refines, see `find`; whether somebody is there it is told, so it has no
-    presence.
+    a looking.Refining refines, see `find`.
     Raises PoseError when nothing can be scored, and for an unknown fusion.
     """
     found = find(predict, reader, input_size, crop_margin, limit, flip, progress, poses)
     report = found.score(only)
-    if presence and found.given is None:
+    if presence:
         if flip:
             predict = flipping(predict, reader.skeleton, flip)
         report.presence, report.threshold = measure_presence(

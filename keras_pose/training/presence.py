@@ -3,7 +3,7 @@
 from keras_pose import metrics
 from keras_pose.data.augment import Augment
 from keras_pose.data.subset import Subset
-from keras_pose.training.looking import BATCH
+from keras_pose.training.looking import BATCH, Refining
 
 _SMALLEST = 0.4  # of the crop, that a person takes at least
 _CLOSE = (0.8, 1.0)  # zoom of the crops that choose the threshold
@@ -15,8 +15,11 @@ def measure_presence(predict, reader, input_size, crop_margin=1.25, limit=0, see
     The AUC is of crops with a person, who takes from 0.4 of the crop to what `crop_margin` leaves,
     against crops of the same pictures without anyone. The threshold is that of crops closely
     around the person, which is what a tracker decides on. Both are NaN where no picture has room
-    for a crop without anyone. limit: at most so many persons, evenly spread, 0 for all.
+    for a crop without anyone, and for what refines poses, which is told who is there. limit: at
+    most so many persons, evenly spread, 0 for all.
     """
+    if isinstance(predict, Refining):
+        return float("nan"), float("nan")
     reader = Subset(reader, limit)
 
     def scores(scale, shift, background):

@@ -219,8 +219,6 @@ class Run:
 
     def _measure_presence(self):
         """Notes in best.keras which person score tells a person from background."""
-        if self.network.extra_inputs:
-            return  # it is told whether somebody is there
         path = self.out / "best.keras"
         best = networks.load(path)
         auc, threshold = evaluate.measure_presence(
