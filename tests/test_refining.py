@@ -223,6 +223,17 @@ def test_oks_of_a_file_keeps_scores_and_refines_everybody_in_it(pictures, tmp_pa
         np.testing.assert_allclose(result["keypoints"], given[result["score"]], atol=0.02)
 
 
+def test_poses_in_a_picture_that_is_gone_are_counted(pictures, tmp_path):
+    path = tmp_path / "in.json"
+    write_results(path, results_of(pictures))
+    (tmp_path / "images" / "1.png").unlink()
+    reader = CocoReader(tmp_path / "val.json", tmp_path / "images")
+    skipped = reader.skips.count
+    report = coco.evaluate(echo(), reader, SIZE, poses=path)
+    assert report.poses == 4 and report.pictures == 2 and reader.skips.count == skipped + 2
+    assert report.before["AP"] == report.scores["AP"] == 1.0
+
+
 def test_the_better_of_the_two_is_said(pictures, tmp_path):
     path = tmp_path / "in.json"
     write_results(path, results_of(pictures, shift=8.0))
@@ -291,7 +302,8 @@ def test_training_asks_for_poses_and_is_scored_on_drawn_ones(monkeypatch, tmp_pa
     started = run.Run(recipe, "anything", tmp_path, False, False)
     assert started.loader.poses and isinstance(started.predict, Refining)
     notes = network.load(started.go()).notes
-    assert notes["validation"].keys() == {"pck@0.2", "pck@0.1", "pckh@0.5"}
+    names = {"pck@0.2", "pck@0.1", "pckh@0.5"}
+    assert notes["validation"].keys() == names | {f"input {name}" for name in names}
     assert "threshold" not in notes  # there is no presence to measure
     plain = dataclasses.replace(recipe, builder="TinyPose")
     assert not run.Run(plain, "anything", tmp_path / "plain", False, False).loader.poses

@@ -258,7 +258,10 @@ def _to_refine(path, reader, input_size, crop_margin):
     there, poses, seen, empty = _pictures(reader), [], [], []
     results = read_results(path, reader.skeleton.count, reader.files.keys(), reader.category)
     for n, result in enumerate(results):
-        if result["category_id"] != reader.category or result["image_id"] not in there:
+        if result["category_id"] != reader.category:
+            continue
+        if result["image_id"] not in there:
+            reader.skips.add(f"{path}, entry {n}", "pose in a picture that is gone, skipped")
             continue
         pose = np.array(result["keypoints"], np.float32).reshape(-1, 3)
         if not known(pose).any():

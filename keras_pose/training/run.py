@@ -195,7 +195,7 @@ class Run:
         report = evaluate.evaluate(
             self.predict, self.val_reader, self.recipe.input_size, self.recipe.crop_margin
         )
-        summary = {k: v for k, v in report.summary().items() if k.startswith("pck")}
+        summary = {k: v for k, v in report.summary().items() if "pck" in k}
         rate = float(keras.ops.convert_to_numpy(self.task.optimizer.learning_rate))
         self.history.add(
             {
