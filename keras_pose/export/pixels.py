@@ -46,10 +46,13 @@ def normalisation(model: schema.ModelT) -> Normalisation | None:
     It may be nothing at all. None when 0 is not among the values that it makes of 0..255.
     """
     tensor = graph.image(model)
-    scale, offset, chain = 1.0, 0.0, []
-    for operation in graph.operations(model):
-        if operation.operator.inputs[0] != tensor:
+    scale, offset, chain, operations = 1.0, 0.0, [], graph.operations(model)
+    while True:
+        # others may run before them, as those of a pose beside the picture
+        readers = [op for op in operations if tensor in op.operator.inputs]
+        if len(readers) != 1 or readers[0].operator.inputs[0] != tensor:
             break
+        operation = readers[0]
         if operation.kind in _ARITHMETIC:
             value = _operand(model, operation)
             if value is None:
@@ -102,13 +105,18 @@ def take_bytes(model: schema.ModelT) -> bool:
     """Makes the bytes of a uint8 input the first int8 tensor of a quantized model.
 
     Removes the cast and the float normalisation; changes `model`. False, with nothing changed,
-    where something other than a QUANTIZE to int8 reads the normalised values.
+    where something other than a QUANTIZE to int8 reads the normalised values, and where its codes
+    are not the pixels', as where the picture shares them with maps of another range.
     """
     found = normalisation(model)
     readers = [op for op in graph.operations(model) if found and found.output in op.operator.inputs]
     if not readers or any(op.kind != "QUANTIZE" or op.outputs != ("int8",) for op in readers):
         return False
     subgraph = model.subgraphs[0]
+    if not all(
+        _codes_are_pixels(subgraph.tensors[op.operator.outputs[0]], found) for op in readers
+    ):
+        return False
     pixels = graph.image(model)
     image = subgraph.tensors[pixels]
     for reader in readers:
@@ -120,3 +128,10 @@ def take_bytes(model: schema.ModelT) -> bool:
     gone = [id(op.operator) for op in found.operations]
     subgraph.operators = [op for op in subgraph.operators if id(op) not in gone]
     return True
+
+
+def _codes_are_pixels(tensor, found):
+    codes = tensor.quantization
+    return np.allclose(codes.scale, found.scale, rtol=1e-4) and list(codes.zeroPoint) == [
+        found.zero - 128
+    ]
