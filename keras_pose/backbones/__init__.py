@@ -5,40 +5,52 @@ so export, counting and quantization see plain layers. Its layers are called as 
 keras.applications: `keras_pose.backbones.weights` fills them by name.
 """
 
-from keras_pose.backbones import hrnet, mobilenet_v2, movenet, resnet
+from keras_pose.backbones import beside, hrnet, mobilenet_v2, movenet, resnet
 from keras_pose.errors import PoseError
 
 NAMES = (mobilenet_v2.NAME, *movenet.ENDS, *resnet.BLOCKS, *hrnet.WIDTHS)
 STRIDES = (4, 8, 16, 32)
 
 
-def build(name, image, *, alpha=1.0, stride_in="3x3", frozen_norm=False) -> dict:
+def build(name, image, *, alpha=1.0, stride_in="3x3", frozen_norm=False, maps=None) -> dict:
     """Feature maps by stride: {4: (B, H/4, W/4, C4), 8: ..., 16: ..., 32: ...}.
 
     name: one of NAMES. image: KerasTensor (B, H, W, 3), float RGB 0..255; the backbone's own
     normalisation is inside. alpha: width of MobileNetV2, 0.35 to 1.4. stride_in: which convolution
     of a ResNet's bottleneck halves the resolution, "3x3" (torch's and the papers') or "1x1"
     (Keras'). frozen_norm: batch normalisation with its moving statistics also in training, its
-    weights fixed.
+    weights fixed. maps: KerasTensor of what is read beside the picture, (B, H, W, C) or (B, H/2,
+    W/2, C), see `backbones.beside`.
 
-    Raises PoseError for an unknown name, an alpha or a stride_in that the backbone does not have.
+    Raises PoseError for an unknown name, an alpha or a stride_in that the backbone does not have,
+    and for maps of another size.
     """
     _known(name)
+    beside.check(image, maps)
     if name != mobilenet_v2.NAME and alpha != 1.0:
         raise PoseError(
             f"alpha=1.0 for {name}", f"alpha={alpha!r}", "Only mobilenet_v2 has an alpha."
         )
     if name in resnet.BLOCKS:
-        return resnet.build(name, image, stride_in, frozen_norm)
+        return resnet.build(name, image, stride_in, frozen_norm, maps)
     if stride_in != "3x3":
         raise PoseError(
             f'stride_in="3x3" for {name}', repr(stride_in), "Only ResNets have a choice here."
         )
     if name in movenet.ENDS:
-        return movenet.build(image, frozen_norm, name)
+        return movenet.build(image, frozen_norm, name, maps)
     if name in hrnet.WIDTHS:
-        return hrnet.build(image, hrnet.WIDTHS[name], frozen_norm=frozen_norm)
-    return mobilenet_v2.build(image, alpha, frozen_norm)
+        return hrnet.build(image, hrnet.WIDTHS[name], frozen_norm=frozen_norm, maps=maps)
+    return mobilenet_v2.build(image, alpha, frozen_norm, maps)
+
+
+def contrast(name, stride_in="3x3") -> float:
+    """How far apart black and white are where the backbone has normalised the picture: what maps
+    beside it should span. name: one of NAMES. Raises PoseError for an unknown name."""
+    _known(name)
+    if name == mobilenet_v2.NAME or name in movenet.ENDS:
+        return mobilenet_v2.CONTRAST
+    return resnet.contrast(stride_in)
 
 
 def last_stage(name, level) -> tuple[str, ...]:

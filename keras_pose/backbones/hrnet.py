@@ -11,7 +11,7 @@ import functools
 
 from keras import layers, ops
 
-from keras_pose.backbones import resnet
+from keras_pose.backbones import beside, resnet
 from keras_pose.errors import PoseError
 
 WIDTHS = {"hrnet_w32": 32, "hrnet_w48": 48}
@@ -22,22 +22,23 @@ LAST_STAGE = ("stage4_module",)  # what its layers' names begin with
 
 
 def build(
-    image, width, modules=MODULES, blocks=BLOCKS, bottlenecks=BOTTLENECKS, frozen_norm=False
-) -> dict:
+    image, width, modules=MODULES, blocks=BLOCKS, bottlenecks=BOTTLENECKS, frozen_norm=False,
+    maps=None,
+) -> dict:  # fmt: skip
     """Levels by stride: `width` channels at 4, twice as many at 8, and so on to 32.
 
     image: (B, H, W, 3) float RGB 0..255, H and W multiples of 32. modules: of each of the three
     stages; blocks: residual blocks of a branch in one module; bottlenecks: of the stem. None may
-    exceed the published number, under which `pairs` knows their names. frozen_norm: see
-    `keras_pose.backbones.build`.
+    exceed the published number, under which `pairs` knows their names. frozen_norm, maps:
+    see `keras_pose.backbones.build`.
 
     Raises PoseError for numbers out of range.
     """
     _check(width, modules, blocks, bottlenecks)
     step = functools.partial(resnet.step, frozen=frozen_norm)
-    x = resnet.normalised(image)
+    x = beside.joined(resnet.normalised(image), maps)
     for i in (1, 2):
-        x = step(x, _STEM, 3, 2, name=f"stem{i}")
+        x = step(x, _STEM, 3, 2, name=f"stem{i}", maps=maps if i == 1 else None)
     for i in range(1, bottlenecks + 1):
         x = resnet.bottleneck(x, _STEM, 1, "3x3", i == 1, frozen_norm, name=f"stem_block{i}")
     branches = {_STRIDES[0]: x}

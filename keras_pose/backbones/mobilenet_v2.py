@@ -9,6 +9,7 @@ import functools
 import keras
 from keras import layers
 
+from keras_pose.backbones import beside
 from keras_pose.errors import PoseError
 from keras_pose.layers.norm import batch_norm
 
@@ -20,19 +21,20 @@ _EPSILON = 1e-3
 _GROUPS = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
 _LEVELS = {2: 4, 5: 8, 12: 16}  # block to the stride that it is the last of
 LAST = "last"
+CONTRAST = 2.0  # of a normalised picture: black is -1, white is 1
 
 
-def build(image, alpha=1.0, frozen_norm=False) -> dict:
+def build(image, alpha=1.0, frozen_norm=False, maps=None) -> dict:
     """Levels by stride: 24 channels at 4, 32 at 8, 96 at 16, 1280 at 32 (with alpha 1).
 
-    image: (B, H, W, 3) float RGB 0..255, H and W multiples of 32. frozen_norm: see
-    `keras_pose.backbones.build`. Raises PoseError for an alpha out of range.
+    image: (B, H, W, 3) float RGB 0..255, H and W multiples of 32. frozen_norm, maps:
+    see `keras_pose.backbones.build`. Raises PoseError for an alpha out of range.
     """
-    after = blocks(image, alpha, frozen_norm)
+    after = blocks(image, alpha, frozen_norm, maps=maps)
     return {stride: after[block] for block, stride in _LEVELS.items()} | {32: after[LAST]}
 
 
-def blocks(image, alpha=1.0, frozen_norm=False, last=1280, expansions=None) -> dict:
+def blocks(image, alpha=1.0, frozen_norm=False, last=1280, expansions=None, maps=None) -> dict:
     """Features behind every inverted residual block, by its number, and behind the convolution
     that comes last (LAST), of `last` channels. expansions: {block: factor} where it is not 6.
     Other arguments and errors as build's."""
@@ -45,10 +47,11 @@ def blocks(image, alpha=1.0, frozen_norm=False, last=1280, expansions=None) -> d
         )
     norm = functools.partial(_norm, frozen=frozen_norm)
     x = layers.Rescaling(1 / 127.5, offset=-1.0, name="normalise")(image)
+    x = beside.joined(x, maps)
     x = layers.Conv2D(
         _multiple(32 * alpha), 3, strides=2, padding="same", use_bias=False, name="Conv1"
     )(x)
-    x = layers.ReLU(6.0, name="Conv1_relu")(norm(x, "bn_Conv1"))
+    x = layers.ReLU(6.0, name="Conv1_relu")(beside.added(norm(x, "bn_Conv1"), maps))
     after = {}
     for channels, repetitions, first in _GROUPS:
         for i in range(repetitions):

@@ -26,14 +26,14 @@ _BESIDE = {16: 12, 8: 5}  # the trunk's last block at a stride, handed on beside
 TOP = "fpn32"  # the pyramid's first convolution
 
 
-def build(image, frozen_norm=False, name=NAME) -> dict:
+def build(image, frozen_norm=False, name=NAME, maps=None) -> dict:
     """Levels by stride: 24 channels at 4, 56 at 8, 128 at 16 (the pyramid's and the trunk's, in
     this order) and the trunk's last at 32 (ENDS).
 
-    image: (B, H, W, 3) float RGB 0..255, H and W multiples of 32. frozen_norm: see
-    `keras_pose.backbones.build`. name: one of ENDS.
+    image: (B, H, W, 3) float RGB 0..255, H and W multiples of 32. frozen_norm, maps:
+    see `keras_pose.backbones.build`. name: one of ENDS.
     """
-    after = mobilenet_v2.blocks(image, 1.0, frozen_norm, *ENDS[name])
+    after = mobilenet_v2.blocks(image, 1.0, frozen_norm, *ENDS[name], maps)
     levels = {32: after[mobilenet_v2.LAST]}
     x = _convolution(levels[32], _STEPS[16][1], TOP, frozen_norm)
     for stride, (block, width, out) in _STEPS.items():

@@ -14,6 +14,7 @@ import functools
 
 from keras import layers
 
+from keras_pose.backbones import beside
 from keras_pose.errors import PoseError
 from keras_pose.layers.norm import batch_norm
 
@@ -26,11 +27,11 @@ _PICTURES = {
 _EPSILON = 1.001e-5  # Keras'; torch's is 1e-5
 
 
-def build(name, image, stride_in="3x3", frozen_norm=False) -> dict:
+def build(name, image, stride_in="3x3", frozen_norm=False, maps=None) -> dict:
     """Levels by stride: 256 channels at 4, 512 at 8, 1024 at 16, 2048 at 32.
 
     name: a key of BLOCKS; image: (B, H, W, 3) float RGB 0..255, H and W multiples of 32.
-    frozen_norm: see `keras_pose.backbones.build`. Raises PoseError for an unknown stride_in.
+    frozen_norm, maps: see `keras_pose.backbones.build`. Raises PoseError for an unknown stride_in.
     """
     if stride_in not in _PICTURES:
         raise PoseError(
@@ -39,7 +40,8 @@ def build(name, image, stride_in="3x3", frozen_norm=False) -> dict:
             'Take "3x3" for the published network, "1x1" for Keras\' ImageNet weights.',
         )
     convolution = functools.partial(step, frozen=frozen_norm)
-    x = convolution(normalised(image, stride_in), 64, 7, 2, name="conv1")
+    x = beside.joined(normalised(image, stride_in), maps)
+    x = convolution(x, 64, 7, 2, name="conv1", maps=maps)
     x = layers.ZeroPadding2D(1, name="pool1_pad")(x)  # behind a ReLU, where zero is the least
     x = layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
     levels = {}
@@ -81,6 +83,11 @@ def dialect(network) -> str | None:
     return found[0] if found else None
 
 
+def contrast(stride_in="3x3") -> float:
+    """How far apart black and white are in a normalised picture: in its green channel."""
+    return 255.0 / _PICTURES[stride_in][2][1]
+
+
 def normalised(image, stride_in="3x3"):
     """Pictures (B, H, W, 3) RGB 0..255 as a dialect wants them."""
     layer, mean, deviation = _PICTURES[stride_in]
@@ -91,8 +98,9 @@ def normalised(image, stride_in="3x3"):
     )(image)
 
 
-def step(x, filters, kernel=1, stride=1, active=True, *, frozen, name):
-    """Convolution, normalisation and, unless `active` is False, ReLU."""
+def step(x, filters, kernel=1, stride=1, active=True, *, frozen, name, maps=None):
+    """Convolution, normalisation, maps of that size (backbones.beside), where there are any, and,
+    unless `active` is False, ReLU."""
     if kernel > 1 and stride > 1:  # "same" would pad only after the picture
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
     x = layers.Conv2D(
@@ -104,7 +112,7 @@ def step(x, filters, kernel=1, stride=1, active=True, *, frozen, name):
         kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(x)
-    x = batch_norm(f"{name}_bn", frozen, _EPSILON)(x)
+    x = beside.added(batch_norm(f"{name}_bn", frozen, _EPSILON)(x), maps)
     return layers.ReLU(name=f"{name}_relu")(x) if active else x
 
 

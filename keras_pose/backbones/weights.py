@@ -24,6 +24,7 @@ _APPLICATIONS = {
     "resnet101": "ResNet101",
     "resnet152": "ResNet152",
 }
+_PICTURE = 3  # channels
 _PARTS = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
@@ -97,11 +98,23 @@ def _assign(network, found, arrays, path, name):
     updates = []
     for conv, norm in found:
         targets = _variables(network, conv, norm)
-        for variable, values in zip(targets, arrays[conv], strict=True):
+        given = arrays[conv]
+        if conv == found[0][0]:
+            given = (_beside(targets[0], given[0]), *given[1:])
+        for variable, values in zip(targets, given, strict=True):
             _fits(variable, values, path, name)
             updates.append((variable, values))
     for variable, values in updates:
         variable.assign(values)
+
+
+def _beside(kernel, values):
+    """The first kernel's values for the channels of the picture, and zeros for those of the maps
+    beside it that the network reads and the weights do not know."""
+    more = kernel.shape[2] - values.shape[2]
+    if values.ndim != 4 or values.shape[2] != _PICTURE or more < 0:
+        return values
+    return np.pad(values, [(0, 0), (0, 0), (0, more), (0, 0)])
 
 
 def refuse_thawed(source, network, name, path):
@@ -133,14 +146,15 @@ def calibrate_norms(network, name, images, batch_size=8):
     """Moves a backbone's moving statistics to those of `images`, and gamma and beta with them, so
     that the network computes what it did before and may be trained with normalisation not frozen.
 
-    images: (N, H, W, 3) float RGB 0..255, some dozens of training crops. The way for a trunk: load
+    images: (N, H, W, 3) float RGB 0..255, some dozens of training crops; for a network with other
+    inputs beside, the dict of all. The way for a trunk: load
     it frozen, calibrate, save the network, start an unfrozen one from the saved file.
     """
     found = _pairs(network, name)
     tensors = [ops.cast(network.get_layer(conv).output, "float32") for conv, _ in found]
     means = [ops.mean(x, axis=(1, 2)) for x in tensors]
     squares = [ops.mean(ops.square(x), axis=(1, 2)) for x in tensors]
-    probe = keras.Model(network.inputs[0], means + squares)
+    probe = keras.Model(network.input, means + squares)
     seen = [x.mean(axis=0) for x in probe.predict(images, batch_size=batch_size, verbose=0)]
     for (_, norm), mean, square in zip(found, seen, seen[len(found) :], strict=False):
         layer = network.get_layer(norm)

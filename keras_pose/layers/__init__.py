@@ -8,6 +8,7 @@ from keras_pose.layers.encoding import GridEncoding, SineEncoding
 from keras_pose.layers.integral import HeatmapPeaks, SoftArgmax
 from keras_pose.layers.linked import LinkedConv2D
 from keras_pose.layers.noise import NoisyReferences
+from keras_pose.layers.pose_maps import PoseMaps
 from keras_pose.layers.scale import Scale
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "HeatmapPeaks",
     "LinkedConv2D",
     "NoisyReferences",
+    "PoseMaps",
     "Sampling",
     "Scale",
     "SineEncoding",
