@@ -16,7 +16,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from keras_pose import export, geometry, models
 from keras_pose.errors import PoseError
-from keras_pose.runtime.estimator import PoseEstimator
+from keras_pose.runtime.refiner import opened
 from keras_pose.skeletons import Skeleton
 from keras_pose.task import PoseTask
 
@@ -36,6 +36,29 @@ def pictures(network, count=2, seed=0):
     return images.astype(np.uint8)
 
 
+def poses(network, count=2, seed=0):
+    """(count, K, 3) float32: a pose for each picture, of which the first lacks a key point."""
+    draw = np.random.default_rng(seed)
+    made = draw.uniform(0.2, 0.8, (count, network.skeleton.count, 3))
+    made[..., 2] = 1
+    made[0, 0] = 0
+    return made.astype(np.float32)
+
+
+def fed(network, images):
+    """What the network is called with to look at (B, H, W, 3), poses where it reads any."""
+    images = tf.cast(images, "float32")
+    if not network.extra_inputs:
+        return images
+    return {"image": images, "pose": tf.constant(poses(network, len(images)))}
+
+
+def one_by_one(network, images):
+    """Each picture, and the pose that `fed` gives it, as a tuple."""
+    beside = [poses(network, len(images))] if network.extra_inputs else []
+    return list(zip(images, *beside, strict=True))
+
+
 def batch(network, count=2, seed=0):
     """(x, y) as keras_pose.data.batches.Loader gives them, nothing warped."""
     draw = np.random.default_rng(seed)
@@ -45,6 +68,8 @@ def batch(network, count=2, seed=0):
         "matrix": np.tile(np.float32([[1, 0, 0], [0, 1, 0]]), (count, 1, 1)),
         "color": np.tile(np.float32([[1, 1, 1], [0, 0, 0]]), (count, 1, 1)),
     }
+    if network.extra_inputs:
+        x["pose"] = poses(network, count, seed)
     y = {
         "keypoints": draw.uniform(0.2, 0.8, (count, joints, 2)).astype(np.float32),
         "visible": np.ones((count, joints), np.float32),
@@ -55,7 +80,7 @@ def batch(network, count=2, seed=0):
 
 def run(network, images):
     """Every output of the network, by name."""
-    return {k: v.numpy() for k, v in network(tf.cast(images, "float32"), training=False).items()}
+    return {k: v.numpy() for k, v in network(fed(network, images), training=False).items()}
 
 
 def unsettle(network, seed=0):
@@ -70,7 +95,7 @@ def unsettle(network, seed=0):
         norm.momentum, norm.usual = 0.0, norm.momentum
         norm.gamma.assign(norm.gamma * draw.uniform(0.8, 1.2, norm.gamma.shape))
         norm.beta.assign(norm.beta + draw.uniform(0.0, 0.3, norm.beta.shape))
-    network(tf.cast(pictures(network, 8, seed), "float32"), training=True)
+    network(fed(network, pictures(network, 8, seed)), training=True)
     for norm in norms:
         norm.momentum = norm.usual
 
@@ -110,7 +135,7 @@ class ModelChecks:
         unsettle(network)
 
     def test_names_and_shapes(self, network):
-        assert network.inputs[0].name == "image"
+        assert [x.name for x in network.inputs] == ["image", *network.extra_inputs]
         assert network.inputs[0].shape == (None, *network.input_size, 3)
         made = {name: tuple(maps.shape[1:]) for name, maps in network.output.items()}
         assert made == self.outputs
@@ -173,11 +198,11 @@ class ModelChecks:
     def test_what_training_sees_has_the_same_weights_and_the_same_answers(self, network):
         """Noisy groups come after the network's own answer; they and dropout are off elsewhere."""
         self.settle(network)
-        learner, images = network.learner(), tf.cast(pictures(network), "float32")
+        learner, images = network.learner(), fed(network, pictures(network))
         seen, owned = ({id(w) for w in x.weights} for x in (learner, network))
         assert seen == owned if self.teaches == ((), ()) else seen < owned
         assert owned <= {id(w) for w in PoseTask(network).weights}
-        own, again = run(network, images), run(network, images)
+        own, again = (run(network, pictures(network)) for _ in range(2))
         beside, without = (set(names) for names in self.teaches)
         for name, seen in learner(images, training=False).items():
             if name in beside:
@@ -205,13 +230,13 @@ class ModelChecks:
         images = pictures(network)
         predictions = run(network, images)
         heads = {n: x._keras_history.operation.name for n, x in network.output.items()}
-        found = model(tf.cast(images, "float32"), training=False).numpy()
+        found = model(fed(network, images), training=False).numpy()
         np.testing.assert_allclose(found, predictions[network.prediction], atol=1e-5)
         kept = {layer.name for layer in model.layers}
         # an intermediate prediction is more than what the next ones read of it
         assert kept & set(heads.values()) == {heads[n] for n in (network.prediction, *self.reads)}
         for name, expected in predictions.items():  # any other can be looked at too
-            found = network.inference(name)(tf.cast(images, "float32"), training=False).numpy()
+            found = network.inference(name)(fed(network, images), training=False).numpy()
             np.testing.assert_allclose(found, expected, atol=1e-5)
         with pytest.raises(PoseError, match=network.prediction):
             network.inference("nothing")
@@ -240,6 +265,8 @@ def batch(network):
         "matrix": np.tile(np.float32([[1, 0, 0], [0, 1, 0]]), (2, 1, 1)),
         "color": np.tile(np.float32([[1, 1, 1], [0, 0, 0]]), (2, 1, 1)),
     }}
+    if network.extra_inputs:
+        x["pose"] = np.full((2, joints, 3), 0.4, "float32")
     y = {{
         "keypoints": draw.uniform(0.2, 0.8, (2, joints, 2)).astype("float32"),
         "visible": np.ones((2, joints), "float32"),
@@ -279,9 +306,9 @@ print(json.dumps([float(loss), float(np.mean(moved))]))
         expected = geometry.denormalise(points, network.input_size)
         decoded = tmp_path / "decoded.tflite"
         decoded.write_bytes(export.to_tflite(network))
-        for estimator in map(PoseEstimator, (path, decoded)):
-            for i, image in enumerate(images):
-                found, score = estimator.predict_patch(image)
+        for model in map(opened, (path, decoded)):
+            for i, given in enumerate(one_by_one(network, images)):
+                found, score = model.predict_patch(*given)
                 np.testing.assert_allclose(found, expected[i], atol=0.05)
                 np.testing.assert_allclose(score, scores[i], atol=1e-3)
 
@@ -290,7 +317,8 @@ print(json.dumps([float(loss), float(np.mean(moved))]))
         images = pictures(network, 24)
         head = run(network, images)[network.prediction]
         path = tmp_path / "int8.tflite"
-        path.write_bytes(export.to_tflite(network, "int8", output="heads", calibration=images))
+        seen = one_by_one(network, images)
+        path.write_bytes(export.to_tflite(network, "int8", output="heads", calibration=seen))
         apart, allowed = _heads(path, network, images) - head, self.int8_error * head.std()
         if network.prediction in ("coordinates", "points"):
             apart, allowed = apart[..., :2] * network.input_size[::-1], self.int8_pixels
@@ -302,5 +330,9 @@ print(json.dumps([float(loss), float(np.mean(moved))]))
 def _heads(path, network, images):
     """What a `.tflite` gives to decode, through LiteRT."""
     runner = Interpreter(model_path=str(path)).get_signature_runner()
-    found = [runner(image=x[None].astype(np.float32)) for x in images]
+    names = ("image", *network.extra_inputs)
+    found = [
+        runner(**{n: x[None].astype(np.float32) for n, x in zip(names, given, strict=True)})
+        for given in one_by_one(network, images)
+    ]
     return np.concatenate([each[network.prediction] for each in found])

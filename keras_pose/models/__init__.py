@@ -5,6 +5,7 @@ from keras_pose.models.cpm_mobile import CPMMobile
 from keras_pose.models.graph_pcnn import GraphPCNN
 from keras_pose.models.hrnet import HRNet
 from keras_pose.models.network import PoseNetwork, load
+from keras_pose.models.posefix import PoseFix
 from keras_pose.models.poseur import Poseur
 from keras_pose.models.poseur_mobile import PoseurMobile
 from keras_pose.models.repose import RePose
@@ -12,6 +13,6 @@ from keras_pose.models.repose_lite import RePoseLite
 from keras_pose.models.simple_baseline import SimpleBaseline
 
 __all__ = [
-    "CPM", "CPMMobile", "GraphPCNN", "HRNet", "PoseNetwork", "Poseur", "PoseurMobile", "RePose",
-    "RePoseLite", "SimpleBaseline", "load",
+    "CPM", "CPMMobile", "GraphPCNN", "HRNet", "PoseFix", "PoseNetwork", "Poseur", "PoseurMobile",
+    "RePose", "RePoseLite", "SimpleBaseline", "load",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from keras_pose.models.network import PoseNetwork, sides
 from keras_pose.models.start import check, start
 
 CODECS = {"softmax": SoftmaxHeatmap, "mse": GaussianHeatmap}  # by the loss that they are for
-_LAST = "last_heatmaps"
+LAST = "last_heatmaps"  # int8 would make cells of a peak equal, and its place one of them
 _DEVIATION = 0.001  # of the last kernel, as released: maps begin empty, as most of a target is
 
 
@@ -26,10 +26,7 @@ def network(builder, image, features, skeleton, arguments, backbone, stage) -> P
 
     Raises PoseError for maps that are too small, and for weights that do not fit.
     """
-    maps = layers.Conv2D(
-        skeleton.count, 1, kernel_initializer=keras.initializers.RandomNormal(stddev=_DEVIATION),
-        dtype="float32", name=_LAST,
-    )(features)  # fmt: skip
+    maps = last(features, skeleton.count)
     codec = CODECS[arguments["loss"]](
         arguments["input_size"], features.shape[1:3], arguments["sigma"], arguments["decoder"],
         arguments["unbiased"],
@@ -41,12 +38,20 @@ def network(builder, image, features, skeleton, arguments, backbone, stage) -> P
         codec=codec,
         builder=builder,
         arguments={**arguments, "weights": None},
-        floats=(_LAST,),  # int8 would make cells of a peak equal, and its place one of them
+        floats=(LAST,),
         branch=functools.partial(copied, image, features, stage),
     )
     if arguments["weights"] is not None:
         start(made, backbone, arguments["weights"])
     return made
+
+
+def last(features, count):
+    """`count` maps (B, h, w, count) from features (B, h, w, C), float32 whatever the policy."""
+    return layers.Conv2D(
+        count, 1, kernel_initializer=keras.initializers.RandomNormal(stddev=_DEVIATION),
+        dtype="float32", name=LAST,
+    )(features)  # fmt: skip
 
 
 def checked(arguments):

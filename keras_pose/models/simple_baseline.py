@@ -51,7 +51,7 @@ def SimpleBaseline(
     arguments = dict(locals())
     skeleton, input_size = heatmaps.checked(arguments)
     backbones.check(backbone, input_size, [level])
-    _check(level, deconvolutions, filters, kernel)
+    refuse(level, deconvolutions, filters, kernel)
 
     image = keras.Input((*input_size, 3), name="image")
     levels = backbones.build(
@@ -73,7 +73,8 @@ def enlarged(x, count, filters=256, kernel=4, *, name=_HEAD):
     return x
 
 
-def _check(level, deconvolutions, filters, kernel):
+def refuse(level, deconvolutions, filters, kernel):
+    """Raises PoseError for an enlargement that cannot be, and one beyond the picture's own size."""
     for name, value, least in (
         ("deconvolutions", deconvolutions, 0), ("filters", filters, 1), ("kernel", kernel, 2)
     ):  # fmt: skip
