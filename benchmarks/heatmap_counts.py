@@ -1,4 +1,4 @@
-"""Counts SimpleBaseline, HRNet, CPM and Graph-PCNN against their papers.
+"""Counts SimpleBaseline, HRNet, CPM, Graph-PCNN and PoseFix against their papers.
 
     python benchmarks/heatmap_counts.py
 
@@ -9,7 +9,8 @@ that. What is published differs for known reasons: operations are in units of 2^
 SimpleBaseline's (8.9, 12.4 and 15.7, in HRNet's table) have every transposed convolution counted
 once per value written, four times what it multiplies; together this gives 9.0, 12.4 and 15.8.
 Graph-PCNN publishes no counts; its row "before refinement" is the base with the second copy of its
-last stage, as training reads them. A few minutes.
+last stage, as training reads them. PoseFix is SimpleBaseline with one more channel of its first
+convolution for every key point, 53,312 parameters with ResNets. A few minutes.
 """
 
 import os
@@ -20,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from published import Counter, Row, compared, report
 
 from keras_pose.errors import command_line
-from keras_pose.models import CPM, GraphPCNN, HRNet, SimpleBaseline
+from keras_pose.models import CPM, GraphPCNN, HRNet, PoseFix, SimpleBaseline
 from keras_pose.models.counting import count
 
 RESULTS = Path(__file__).parent / "results" / "heatmap_counts.csv"
@@ -59,11 +60,16 @@ def rows():
         yield CPM, Row("CPM", setting, {"stages": stages}, (None, None), expected)
     for setting, expected in ((BEFORE, (59.45, 7.629)), ("ResNet-50", (63.19, 7.635))):
         yield GraphPCNN, Row("Graph-PCNN", setting, {}, (None, None), expected)
+    for depth, expected in ((50, (34.05, 6.081)), (101, (53.05, 9.718)), (152, (68.69, 13.355))):
+        arguments = {"backbone": f"resnet{depth}"}
+        yield PoseFix, Row("PoseFix", f"ResNet-{depth}", arguments, (None, None), expected)
+    mobile = {"backbone": "mobilenet_v2", "filters": 64, "pose_stride": 2, "skeleton": "lsp14"}
+    yield PoseFix, Row("PoseFix", "MobileNetV2, on a phone", mobile, (None, None), (3.667, 0.427))
 
 
 def lines():
     """Lines of the CSV."""
-    counted = {builder: Counter(builder) for builder in (SimpleBaseline, HRNet, CPM, GraphPCNN)}
+    counted = {b: Counter(b) for b in (SimpleBaseline, HRNet, CPM, GraphPCNN, PoseFix)}
     counted[BEFORE] = Counter(GraphPCNN, measure=lambda network: count(network.learner()))
     for builder, row in rows():
         counts = counted[row.setting if row.setting == BEFORE else builder](row.arguments)

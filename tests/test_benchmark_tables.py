@@ -61,6 +61,7 @@ def test_the_heatmap_networks_committed_counts_are_as_expected():
     found = {f"{line['table']} {line['setting']}": int(line["parameters"]) for line in lines}
     assert found["SB ResNet-50"] == 33_999_697 and found["HRNet W32"] == 28_536_113
     assert found["Graph-PCNN ResNet-50, before refinement"] == 59_451_729
+    assert found["PoseFix ResNet-50"] == 34_053_009
     assert len([name for name in found if name.startswith("CPM")]) == 5
 
 
