@@ -8,7 +8,8 @@ filters, and the pose drawn at half the picture's sides: as int8 it takes 0.70 o
 Lightning's time, in one thread (`python convert/benchmark.py movenet_lightning_fp16.tflite
 FILE.tflite --threads 1`). Behind MoveNet's extractor, whose pyramid is as fine as the maps, it
 needs no enlargement at all and takes 0.50: `--set network.backbone=movenet_slim --set
-network.level=4 --set network.deconvolutions=0`, with weights of that extractor.
+network.level=4 --set network.deconvolutions=0 --set
+network.weights=backbone:repose_lite_m_lsp14`.
 
 Augmentation and optimizer are those of repose_lite_m_lsp.
 """
