@@ -37,7 +37,11 @@ def test_round_trip(tmp_path):
 @pytest.mark.parametrize("skeleton", skeletons.SKELETONS.values(), ids=lambda s: s.name)
 @pytest.mark.parametrize("kind", codecs.CODECS)
 def test_every_skeleton_and_codec(tmp_path, skeleton, kind):
-    own = {"coordinates": {"score": "rle", "area": 0.1}, "points": {}}
+    own = {
+        "coordinates": {"score": "rle", "area": 0.1},
+        "points": {},
+        "integral": {"map_size": (8, 16), "corner": True},
+    }
     maps = {"map_size": (8, 16), "sigma": 2.5}
     codec = codecs.from_dict({"kind": kind, "input_size": (32, 64), **own.get(kind, maps)})
     given = metadata.Metadata(skeleton, codec)
