@@ -3,16 +3,12 @@
 The subclass gives the smallest instance of its family: full-size models are only built and counted.
 """
 
-import json
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from shown import batch, pictures, poses
 
 from keras_pose import export, geometry, models
 from keras_pose.errors import PoseError
@@ -21,28 +17,6 @@ from keras_pose.skeletons import Skeleton
 from keras_pose.task import PoseTask
 
 ARM = Skeleton("arm", ("shoulder", "elbow", "wrist"), edges=((0, 1), (1, 2)))
-
-
-def pictures(network, count=2, seed=0):
-    """(count, H, W, 3) uint8: bright blobs before noise, so that nothing is flat."""
-    height, width = network.input_size
-    draw = np.random.default_rng(seed)
-    x, y = np.meshgrid(np.arange(width), np.arange(height))
-    images = draw.integers(0, 100, (count, height, width, 3))
-    for image in images:
-        u, v, r = draw.uniform(0.2, 0.8, 3)
-        blob = np.exp(-((x - u * width) ** 2 + (y - v * height) ** 2) / (r * width))
-        image += (155 * blob[..., None] * draw.uniform(0, 1, 3)).astype(int)
-    return images.astype(np.uint8)
-
-
-def poses(network, count=2, seed=0):
-    """(count, K, 3) float32: a pose for each picture, of which the first lacks a key point."""
-    draw = np.random.default_rng(seed)
-    made = draw.uniform(0.2, 0.8, (count, network.skeleton.count, 3))
-    made[..., 2] = 1
-    made[0, 0] = 0
-    return made.astype(np.float32)
 
 
 def fed(network, images):
@@ -57,25 +31,6 @@ def one_by_one(network, images):
     """Each picture, and the pose that `fed` gives it, as a tuple."""
     beside = [poses(network, len(images))] if network.extra_inputs else []
     return list(zip(images, *beside, strict=True))
-
-
-def batch(network, count=2, seed=0):
-    """(x, y) as keras_pose.data.batches.Loader gives them, nothing warped."""
-    draw = np.random.default_rng(seed)
-    joints = network.skeleton.count
-    x = {
-        "patch": pictures(network, count, seed),
-        "matrix": np.tile(np.float32([[1, 0, 0], [0, 1, 0]]), (count, 1, 1)),
-        "color": np.tile(np.float32([[1, 1, 1], [0, 0, 0]]), (count, 1, 1)),
-    }
-    if network.extra_inputs:
-        x["pose"] = poses(network, count, seed)
-    y = {
-        "keypoints": draw.uniform(0.2, 0.8, (count, joints, 2)).astype(np.float32),
-        "visible": np.ones((count, joints), np.float32),
-        "person": np.ones(count, np.float32),
-    }
-    return x, y
 
 
 def run(network, images):
@@ -242,55 +197,8 @@ class ModelChecks:
             network.inference("nothing")
 
     @pytest.mark.backend("jax")
-    def test_a_training_step_on_jax_without_tensorflow(self):
-        script = f"""
-import importlib, json, sys
-class Missing:  # as where TensorFlow is not installed
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "tensorflow":
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, Missing())
-import keras, numpy as np
-sys.path.insert(0, {os.path.dirname(__file__)!r})
-importlib.import_module({self.home!r})
-from keras_pose import models
-from keras_pose.task import PoseTask
-
-def batch(network):
-    size, joints = network.input_size, network.skeleton.count
-    draw = np.random.default_rng(0)
-    x = {{
-        "patch": draw.integers(0, 255, (2, *size, 3)).astype("uint8"),
-        "matrix": np.tile(np.float32([[1, 0, 0], [0, 1, 0]]), (2, 1, 1)),
-        "color": np.tile(np.float32([[1, 1, 1], [0, 0, 0]]), (2, 1, 1)),
-    }}
-    if network.extra_inputs:
-        x["pose"] = np.full((2, joints, 3), 0.4, "float32")
-    y = {{
-        "keypoints": draw.uniform(0.2, 0.8, (2, joints, 2)).astype("float32"),
-        "visible": np.ones((2, joints), "float32"),
-        "person": np.ones(2, "float32"),
-    }}
-    return x, y
-
-assert keras.backend.backend() == "jax"
-network = models.{self.builder}(**json.loads({json.dumps(self.arguments)!r}))
-task = PoseTask(network)
-before = [np.array(w) for w in task.weights]
-task.compile(optimizer=keras.optimizers.SGD(0.01), jit_compile=True)
-task.train_on_batch(*batch(network))
-loss = task.train_on_batch(*batch(network))  # what starts at zero hides other weights for a step
-moved = [np.any(a != np.array(b)) for a, b in zip(before, task.weights)]
-assert "tensorflow" not in sys.modules
-print(json.dumps([float(loss), float(np.mean(moved))]))
-"""
-        environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-        done = subprocess.run(
-            [sys.executable, "-c", script], env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        loss, moved = json.loads(done.stdout.strip().splitlines()[-1])
+    def test_a_training_step_on_jax_without_tensorflow(self, jax_steps):
+        loss, moved = jax_steps(self.home, self.builder, self.arguments)
         assert np.isfinite(loss)
         assert moved > 0.8
 
