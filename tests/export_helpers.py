@@ -4,16 +4,19 @@ Red, green and blue are the joints of a person; the network is of the kind that 
 (convolution, BN, ReLU6, separable blocks, addition, concatenation, bilinear upsampling).
 """
 
+import contextlib
 import functools
 import json
 
 import cv2
 import keras
 import numpy as np
+import pytest
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
 from keras_pose import codecs, export, geometry, models, skeletons
+from keras_pose.export import convert
 from keras_pose.models.network import PoseNetwork
 
 DISCS = skeletons.Skeleton(
@@ -178,3 +181,11 @@ def write_coco(folder, counts, names=DISCS.keypoints, seed=5):
         content = {"images": images, "annotations": persons, "categories": [category]}
         (folder / "annotations" / f"{split}.json").write_text(json.dumps(content))
     return folder
+
+
+@contextlib.contextmanager
+def converted_once():
+    """Files of one network and output begin with the same float file: it is made for the first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convert, "to_float", functools.cache(convert.to_float))
+        yield

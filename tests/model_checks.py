@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from export_helpers import converted_once
 from shown import batch, pictures, poses
 
 from keras_pose import export, geometry, models
@@ -81,13 +82,35 @@ class ModelChecks:
         keras.utils.set_random_seed(1)
         return getattr(models, self.builder)(**{**self.arguments, **changes})
 
-    @pytest.fixture
-    def network(self):
-        return self.build()
-
     def settle(self, network):
         """Weights as after training, in place."""
         unsettle(network)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def network(cls):
+        """As after training. It is shared: who changes a network builds one."""
+        checks = cls()
+        network = checks.build()
+        checks.settle(network)
+        before = network.get_weights()
+        yield network
+        for now, then in zip(network.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(now, then)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def loaded(cls, network, tmp_path_factory):
+        """The network's file, saved where it is being trained, read again."""
+        path = tmp_path_factory.mktemp("saved") / "network.keras"
+        PoseTask(network).network.save(path)
+        return models.load(path)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def converter(cls):
+        with converted_once():
+            yield
 
     def test_names_and_shapes(self, network):
         assert [x.name for x in network.inputs] == ["image", *network.extra_inputs]
@@ -100,7 +123,8 @@ class ModelChecks:
             k: (3, *shape) for k, shape in self.outputs.items()
         }
 
-    def test_a_gradient_reaches_every_weight_within_two_steps_and_teaches(self, network):
+    def test_a_gradient_reaches_every_weight_within_two_steps_and_teaches(self):
+        network = self.build()
         task = PoseTask(network)
         x, y = batch(network)
         weights = task.trainable_variables  # the criterion's too
@@ -121,10 +145,7 @@ class ModelChecks:
         assert np.isfinite(seen).all()
         assert seen[-1] < seen[0] - 0.03 * abs(seen[0])  # a likelihood's loss may be negative
 
-    def test_a_saved_network_is_the_same_network(self, network, tmp_path):
-        self.settle(network)
-        network.save(tmp_path / "network.keras")
-        loaded = models.load(tmp_path / "network.keras")
+    def test_a_saved_network_is_the_same_network(self, network, loaded):
         assert loaded.skeleton == network.skeleton
         assert loaded.codec.to_dict() == network.codec.to_dict()
         assert loaded.arguments == network.arguments
@@ -133,26 +154,24 @@ class ModelChecks:
         for name in self.outputs:
             np.testing.assert_array_equal(found[name], expected[name])
 
-    @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-    def test_mixed_precision_gives_float32_predictions_of_the_same_network(self, network, policy):
-        self.settle(network)
+    def test_mixed_precision_gives_float32_predictions_of_the_same_network(self, network):
         images = pictures(network)
-        expected = run(network, images)
-        mixed = network.rebuilt(policy)
-        assert {layer.compute_dtype for layer in mixed.layers} > {"float32"}
-        found = run(mixed, images)
-        for name, maps in expected.items():
-            assert found[name].dtype == np.float32
-            np.testing.assert_allclose(
-                found[name], maps, atol=self.half_error * max(1.0, np.abs(maps).max())
-            )
+        expected, mixed = run(network, images), network
+        for policy in ("mixed_float16", "mixed_bfloat16"):
+            mixed = mixed.rebuilt(policy)
+            assert {layer.compute_dtype for layer in mixed.layers} == {"float32", policy[6:]}
+            found = run(mixed, images)
+            for name, maps in expected.items():
+                assert found[name].dtype == np.float32
+                np.testing.assert_allclose(
+                    found[name], maps, atol=self.half_error * max(1.0, np.abs(maps).max())
+                )
         back = run(mixed.rebuilt(), images)
         for name, maps in expected.items():
             np.testing.assert_array_equal(back[name], maps)
 
     def test_what_training_sees_has_the_same_weights_and_the_same_answers(self, network):
         """Noisy groups come after the network's own answer; they and dropout are off elsewhere."""
-        self.settle(network)
         learner, images = network.learner(), fed(network, pictures(network))
         seen, owned = ({id(w) for w in x.weights} for x in (learner, network))
         assert seen == owned if self.teaches == ((), ()) else seen < owned
@@ -169,18 +188,15 @@ class ModelChecks:
             np.testing.assert_allclose(seen, own[name], atol=1e-5)
         assert set(learner.output) == set(network.output) - without | beside
 
-    def test_the_criterion_stays_behind(self, network, tmp_path):
+    def test_the_criterion_stays_behind(self, network, loaded):
         task = PoseTask(network)
         own = {id(w) for w in task.criterion.variables}
         assert own.isdisjoint(id(v) for v in network.variables)
         assert own <= {id(v) for v in task.variables}
-        network.save(tmp_path / "network.keras")
-        loaded = models.load(tmp_path / "network.keras")
         assert [w.shape for w in loaded.weights] == [w.shape for w in network.weights]
         assert {v.dtype for v in task.criterion.trainable_variables} <= {"float32"}
 
     def test_inference_keeps_one_prediction_and_leaves_out_what_only_training_reads(self, network):
-        self.settle(network)
         model = network.inference()
         images = pictures(network)
         predictions = run(network, images)
@@ -202,8 +218,7 @@ class ModelChecks:
         assert np.isfinite(loss)
         assert moved > 0.8
 
-    def test_float32_tflite_gives_the_same_head_and_key_points(self, network, tmp_path):
-        self.settle(network)
+    def test_float32_tflite_gives_the_same_head_and_key_points(self, network, converter, tmp_path):
         images = pictures(network, 4)
         head = run(network, images)[network.prediction]
         path = tmp_path / "heads.tflite"
@@ -220,8 +235,7 @@ class ModelChecks:
                 np.testing.assert_allclose(found, expected[i], atol=0.05)
                 np.testing.assert_allclose(score, scores[i], atol=1e-3)
 
-    def test_int8_tflite_stays_close(self, network, tmp_path):
-        self.settle(network)
+    def test_int8_tflite_stays_close(self, network, converter, tmp_path):
         images = pictures(network, 24)
         head = run(network, images)[network.prediction]
         path = tmp_path / "int8.tflite"
