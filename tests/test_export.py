@@ -1,5 +1,7 @@
 """What a written `.tflite` is and does, for every format."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -225,6 +227,16 @@ def test_report_of_a_decoded_file():
     assert "TOPK_V2" in contents.off_gpu
     assert sum(contents.operations.values()) == len(operations(made("int8", "uint8")))
     assert report.contents(made(), "fp32").coverage is None
+
+
+def test_what_a_phone_gpu_leaves_is_said_of_the_decode_and_of_the_network():
+    contents = report.contents(made("int8", "uint8"), "int8")
+    assert contents.network_off_gpu == []
+    assert contents.verdicts()[-1].endswith("--output heads leaves decode out")
+    within = dataclasses.replace(contents, network_off_gpu=["GATHER"])
+    assert within.verdicts()[-1].endswith("with --output heads, all but GATHER")
+    heads = dataclasses.replace(within, off_gpu=["GATHER"], decode=0)
+    assert heads.verdicts()[-1] == "phone GPUs: all but GATHER"
 
 
 def test_nothing_is_said(capfd):

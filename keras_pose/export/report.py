@@ -31,7 +31,8 @@ class Contents:
     network, decode: how many operations come before and belong to the decode.
     coverage: percent of the network's operations on the format's integers, None for float formats.
     islands: "KIND name" of those that are not. foreign: kinds that are not TFLite's own.
-    off_gpu: kinds that GPU delegates leave to the CPU.
+    off_gpu: kinds that GPU delegates leave to the CPU; network_off_gpu: those of the network,
+    which no output leaves out.
     """
 
     size: int
@@ -42,6 +43,7 @@ class Contents:
     islands: list[str]
     foreign: list[str]
     off_gpu: list[str]
+    network_off_gpu: list[str]
 
     def verdicts(self) -> list[str]:
         """One line each on portability, integer coverage and phone GPUs."""
@@ -55,12 +57,17 @@ class Contents:
                 f"{self.coverage:.0f} % of the network's {self.network} operations on integers"
                 + (f"; float: {_summary(self.islands)}" if self.islands else "")
             )
-        lines.append(
-            "phone GPUs: all operations"
-            if not self.off_gpu
-            else f"phone GPUs: all but {', '.join(self.off_gpu)}; --output heads leaves decode out"
-        )
-        return lines
+        return [*lines, self._on_phone_gpus()]
+
+    def _on_phone_gpus(self):
+        if not self.off_gpu:
+            return "phone GPUs: all operations"
+        line = f"phone GPUs: all but {', '.join(self.off_gpu)}"
+        if not self.decode:
+            return line
+        if not self.network_off_gpu:
+            return f"{line}; --output heads leaves decode out"
+        return f"{line}; with --output heads, all but {', '.join(self.network_off_gpu)}"
 
     def text(self) -> str:
         size = f"{self.size / 1024:.0f} KiB; {self.network} operations"
@@ -83,7 +90,6 @@ def contents(model: bytes, precision: str) -> Contents:
     integers = _INTEGERS.get(precision)
     islands = [op for op in network if integers and not _computes_on(op, integers)]
     kinds = {op.kind for op in operations}
-    wide = any("64" in t for op in operations for t in op.inputs[:1] + op.outputs)
     return Contents(
         size=len(model),
         operations=dict(Counter(f"{op.kind} {op.outputs[0]}" for op in operations).most_common()),
@@ -92,8 +98,15 @@ def contents(model: bytes, precision: str) -> Contents:
         coverage=100 * (1 - len(islands) / len(network)) if integers else None,
         islands=[f"{op.kind} {op.name}" for op in islands],
         foreign=sorted(kinds & {"CUSTOM", "DELEGATE", "READ_VARIABLE", "VAR_HANDLE"}),
-        off_gpu=sorted(kinds - _GPU) + (["64-bit numbers"] if wide else []),
+        off_gpu=_off_gpu(operations),
+        network_off_gpu=_off_gpu(network),
     )
+
+
+def _off_gpu(operations):
+    kinds = {op.kind for op in operations}
+    wide = any("64" in t for op in operations for t in op.inputs[:1] + op.outputs)
+    return sorted(kinds - _GPU) + (["64-bit numbers"] if wide else [])
 
 
 def _summary(islands):
