@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from model_checks import ARM, ModelChecks, batch, pictures, run, unsettle
+from shallow import shallow
 
 from keras_pose import export, losses
 from keras_pose.errors import PoseError
@@ -34,7 +35,8 @@ PERCEPTRONS = ("reference", "location", "scale")
 
 def _tiny(**changes):
     keras.utils.set_random_seed(1)
-    return Poseur(**{**TINY, **changes})
+    with shallow():
+        return Poseur(**{**TINY, **changes})
 
 
 def settle(network):
@@ -103,9 +105,15 @@ def test_flows_are_counted_nowhere_but_in_training():
 )
 def test_every_ablation_trains(changes):
     network = _tiny(**{"dropout": 0.0, **changes})
-    task = PoseTask(network)
-    task.compile(optimizer=keras.optimizers.Adam(1e-2), run_eagerly=True)
-    costs = [float(task.train_on_batch(*batch(network))) for _ in range(10)]
+    task, costs = PoseTask(network), []
+    x, y = batch(network)
+    for _ in range(6):
+        with tf.GradientTape() as tape:
+            loss = task.compute_loss(x, y, task(x, training=True))
+        weights = task.trainable_variables
+        for gradient, weight in zip(tape.gradient(loss, weights), weights, strict=True):
+            weight.assign_sub(1e-2 * tf.sign(gradient))  # as Adam begins
+        costs.append(float(loss))
     assert np.isfinite(costs).all()
     assert min(costs[-3:]) < costs[0]
     assert network.arguments[next(iter(changes))] == next(iter(changes.values()))
