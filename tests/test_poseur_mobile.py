@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from conftest import shared
+from export_helpers import converted_once
 from model_checks import ARM, ModelChecks, batch, pictures, run
+from shallow import shallow
 from test_poseur import settle
 
 from keras_pose import export, geometry, losses
@@ -42,7 +44,8 @@ FAR = (-1e30, -1e9, -50.0, -0.3, 1.4, 50.0, 1e9, 1e30)
 
 def _tiny(**changes):
     keras.utils.set_random_seed(1)
-    return PoseurMobile(**{**TINY, **changes})
+    with shallow():
+        return PoseurMobile(**{**TINY, **changes})
 
 
 class TestPoseurMobile(ModelChecks):
@@ -60,11 +63,11 @@ class TestPoseurMobile(ModelChecks):
 def files(tmp_path_factory):
     """The full-size network as fp32 and int8 files."""
     network, folder = PoseurMobile(), tmp_path_factory.mktemp("mobile")
-    made = {}
-    for precision in ("fp32", "int8"):
-        made[precision] = folder / f"{precision}.tflite"
-        seen = pictures(network, 4)
-        made[precision].write_bytes(export.to_tflite(network, precision, calibration=seen))
+    made, seen = {}, pictures(network, 4)
+    with converted_once():
+        for precision in ("fp32", "int8"):
+            made[precision] = folder / f"{precision}.tflite"
+            made[precision].write_bytes(export.to_tflite(network, precision, calibration=seen))
     return made
 
 
@@ -108,13 +111,20 @@ def _far(values):
     return network
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_extreme_coordinates_stay_inside_the_table(precision, tmp_path):
-    """Guesses far away, and offsets as large as numbers are, in the file that is run."""
+@pytest.fixture(scope="module")
+def far():
+    """A network with guesses far away, and offsets as large as numbers are."""
     network = _far(FAR)
     offsets = network.get_layer("layers_sampling_offsets").bias
     offsets.assign(np.resize([1e9, -1e9, 1e30, -1e30, 3.0], offsets.shape))
-    path = tmp_path / "far.tflite"
+    with converted_once():
+        yield network
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_extreme_coordinates_stay_inside_the_table(far, precision, tmp_path):
+    """In the file that is run."""
+    network, path = far, tmp_path / "far.tflite"
     path.write_bytes(export.to_tflite(network, precision, calibration=pictures(network, 4)))
     for image in [*pictures(network, 2, seed=1), *np.uint8([0, 255])[:, None, None, None] + EMPTY]:
         points, scores = PoseEstimator(path).predict_patch(image)
@@ -129,14 +139,22 @@ def test_what_is_not_a_number_does_not_end_the_process(tmp_path):
     assert points.shape == (3, 2)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "dynamic", "int8"])
-def test_points_beyond_the_border_survive_export(precision, tmp_path):
+@pytest.fixture(scope="module")
+def beyond():
+    """A network whose points are where a bias says: right of the crop and above it."""
     network = _tiny()
     settle(network)
     for name in ("coarse_location", "layers_reference_out", "layers_location_out"):
         kernel = network.get_layer(name).kernel
-        kernel.assign(0 * kernel)  # the point is where these biases say
+        kernel.assign(0 * kernel)
     network.get_layer("layers_location_out").bias.assign([1.1, -1.1])
+    with converted_once():
+        yield network
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "dynamic", "int8"])
+def test_points_beyond_the_border_survive_export(beyond, precision, tmp_path):
+    network = beyond
     images = pictures(network, 4)
     expected, _ = network.codec.decode(run(network, images)["coordinates"])
     assert (expected[..., 0] > 1.05).all() and (expected[..., 1] < -0.05).all()
@@ -148,19 +166,24 @@ def test_points_beyond_the_border_survive_export(precision, tmp_path):
         np.testing.assert_allclose(found, points, atol=0.05)
 
 
-def test_weights_of_other_heads_are_refused(tmp_path):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    path = tmp_path_factory.mktemp("trained") / "trained.keras"
+    _tiny().save(path)
+    return str(path)
+
+
+def test_weights_of_other_heads_are_refused(trained):
     """Of 2 heads with 2 points each, every weight has the shape that 4 with 1 have."""
-    _tiny().save(tmp_path / "trained.keras")
     with pytest.raises(PoseError, match="heads=2"):
-        _tiny(heads=4, points=1, weights=str(tmp_path / "trained.keras"))
+        _tiny(heads=4, points=1, weights=trained)
 
 
-def test_weights_of_another_skeleton_are_refused(tmp_path):
-    _tiny().save(tmp_path / "trained.keras")
+def test_weights_of_another_skeleton_are_refused(trained):
     with pytest.raises(PoseError, match="14 key points") as refusal:
-        _tiny(skeleton="lsp14", weights=str(tmp_path / "trained.keras"))
+        _tiny(skeleton="lsp14", weights=trained)
     assert "the 3 of arm" in refusal.value.received
-    twin = _tiny(noise_groups=0, weights=str(tmp_path / "trained.keras"))
+    twin = _tiny(noise_groups=0, weights=trained)
     assert twin.arguments["weights"] is None
 
 
@@ -191,7 +214,7 @@ def test_maps_guide_training_and_leave_the_network_as_it_is(groups, tmp_path):
     found = float(task.compute_loss(x, y, {**predictions, "features": features}))
     assert found == pytest.approx(parts[0] + 0.5 * parts[1], rel=1e-5)
     assert parts[1] > 1
-    task.compile(optimizer=keras.optimizers.Adam(0.01))
+    task.compile(optimizer=keras.optimizers.Adam(0.01), run_eagerly=True)
     before = np.array(criterion.head.kernel)
     task.train_on_batch(x, y)
     assert np.abs(np.array(criterion.head.kernel) - before).max() > 0
@@ -235,7 +258,8 @@ def test_a_guess_of_heatmaps_is_their_peak_and_can_be_evaluated_alone(tmp_path):
     maps = np.log(np.array(codec.encode(truth.astype("float32"), np.ones(truth.shape[:2]))) + 1e-9)
     np.testing.assert_allclose(network.get_layer("coarse_peaks")(maps), truth, atol=1e-3)
     network.save(tmp_path / "net.keras")
-    predict, *_ = evaluate.open_model(tmp_path / "net.keras", "heatmaps")
+    with shallow():
+        predict, *_ = evaluate.open_model(tmp_path / "net.keras", "heatmaps")
     images = pictures(network)
     expected = codec.decode(np.array(run(network, images)["heatmaps"]))[0]
     np.testing.assert_allclose((predict(images)[0] + 0.5) / 64, expected, atol=1e-3)
