@@ -10,7 +10,8 @@ from conftest import ROOT
 PACKAGE = ROOT / "keras_pose"
 NUMPY, KERAS = {"numpy"}, {"numpy", "keras"}
 GROUND = (
-    "errors", "presets", "skeletons", "geometry", "results", "metadata", "codecs", "metrics",
+    "errors", "presets", "skeletons", "geometry", "results", "json_file", "metadata", "codecs",
+    "metrics",
 )  # fmt: skip
 # in order: a room may import rooms of its own line and of the lines above it
 LINES = [

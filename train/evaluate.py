@@ -11,9 +11,8 @@ python train/evaluate.py REFINER --data COCO [--poses IN.json]    before and aft
 import argparse
 from pathlib import Path
 
-from keras_pose import skeletons
+from keras_pose import json_file, skeletons
 from keras_pose.codecs.decoding import DECODERS
-from keras_pose.data import json_file
 from keras_pose.data.open import open_reader
 from keras_pose.data.results_file import write_results
 from keras_pose.errors import command_line

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose import geometry
-from keras_pose.data import json_file
+from keras_pose import geometry, json_file
 from keras_pose.data.folders import find
 from keras_pose.data.sample import NOBODY, PictureReader
 from keras_pose.errors import PoseError

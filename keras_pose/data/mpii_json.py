@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_pose.data import json_file, matlab
+from keras_pose import json_file
+from keras_pose.data import matlab
 from keras_pose.data.folders import find
 from keras_pose.data.mpii import head_length, place
 from keras_pose.data.sample import NOBODY, PictureReader

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from keras_pose.data import json_file
+from keras_pose import json_file
 from keras_pose.data.coco import box_of
 from keras_pose.errors import PoseError
 from keras_pose.metrics import coco_format
