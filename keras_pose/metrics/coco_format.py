@@ -76,7 +76,7 @@ def check(results, count, where="results", pictures=None, category=None):
                 "Write the id that the annotations have.",
             )
         name = f"{name} (picture {result['image_id']})"
-        _points(result["keypoints"], count, name)
+        points(result["keypoints"], count, name)
         _box(result.get("bbox"), name)
     found = {result["category_id"] for result in results}
     if found and category not in (None, *found):
@@ -88,21 +88,27 @@ def check(results, count, where="results", pictures=None, category=None):
     return results
 
 
-def _points(values, count, name):
-    points = _numbers(values)
-    if points is None or points.shape != (3 * count,):
-        length = _kind(values) if points is None or points.ndim == 0 else len(points)
+def points(values, count, name):
+    """(count, 3) x, y and v of a result's list of numbers.
+
+    name: of the result, for errors. Raises PoseError for another length, what is no number, and
+    numbers that are not finite.
+    """
+    found = _numbers(values)
+    if found is None or found.shape != (3 * count,):
+        length = _kind(values) if found is None or found.ndim == 0 else len(found)
         raise PoseError(
             f"{3 * count} numbers in 'keypoints': x, y, v of {count} points",
             f"{name} with {length}",
             "Score results of the skeleton that the ground truth has.",
         )
-    if not np.isfinite(points).all():
+    if not np.isfinite(found).all():
         raise PoseError(
             "finite numbers in 'keypoints'",
-            f"{name} with {points[~np.isfinite(points)][0]}",
+            f"{name} with {found[~np.isfinite(found)][0]}",
             "Write 0, 0, 0 for a point without an answer.",
         )
+    return found.reshape(count, 3)
 
 
 def _box(values, name):
