@@ -11,12 +11,12 @@ from keras_pose.runtime import search, stream
 from keras_pose.runtime.crop import load_image
 from keras_pose.runtime.drawing import draw
 from keras_pose.runtime.estimator import PoseEstimator
+from keras_pose.runtime.picture_files import PICTURES
 from keras_pose.runtime.report import ResultsFile
 from keras_pose.runtime.still import find_person
 from keras_pose.runtime.tracker import PoseTracker
 from keras_pose.runtime.video import VideoSink, VideoSource
 
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp"}
 RESULTS = "results.json"
 

@@ -63,10 +63,13 @@ class PoseRefiner(PoseModel):
         keypoints, scores = self._predict(patch, pose=np.asarray(pose, np.float32))
         return geometry.denormalise(keypoints, self.input_size), scores
 
+    def crop(self, pose) -> np.ndarray:
+        """The box (x, y, w, h) that is looked at for a pose (K, 3) with at least one key point."""
+        box = around(pose[known(pose), :2])
+        return geometry.crop_box(box, self.input_size, self.metadata.crop_margin)
+
     def _refined(self, image, pose, there):
-        box = around(pose[there, :2])
-        box = geometry.crop_box(box, self.input_size, self.metadata.crop_margin)
-        patch, matrix = cut(image, box, self.input_size)
+        patch, matrix = cut(image, self.crop(pose), self.input_size)
         keypoints, _ = self._predict(patch, pose=shown(pose, there, matrix, self.input_size))
         found = geometry.denormalise(keypoints, self.input_size)
         return geometry.apply(geometry.invert(matrix), found)
