@@ -1,18 +1,23 @@
 # make demo   the whole line on built-in figures: train, export, check, draw (DATA=dir for your own)
 # make test   lint and the whole test suite
+# make refine IMAGES=dir RESULTS=in.json MODEL=posefix.tflite OUT=out.json   anybody's poses, better
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= figures
 
-.PHONY: demo test lint clean
+.PHONY: demo test refine lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/python train/demo.py --data "$(DATA)"
 
 test: $(VENV)/installed-dev lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+refine: $(VENV)/installed
+	$(BIN)/python apps/refine.py --images "$(IMAGES)" --results "$(RESULTS)" --model "$(MODEL)" \
+	--out "$(OUT)" $(OPTIONS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
