@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import ROOT
-from runtime_helpers import SIGMA, dots_model, paint, turned_jpeg
+from runtime_helpers import SIGMA, paint, turned_jpeg
 from tiny_refiner import DotsRefiner
 
 from keras_pose import export, metadata
@@ -392,14 +392,6 @@ def test_the_status_says_that_a_file_was_cut_or_nothing_refined(images, model, t
         command(images, model, tmp_path, "--skeleton", "head,tail")
     assert status.value.code == 1 and "--skeleton" in capsys.readouterr().err
     assert json.loads((tmp_path / "out.json").read_text()) == [entry(), entry(9)]
-
-
-def test_a_model_that_looks_for_itself_is_refused(images, tmp_path, capsys):
-    path = tmp_path / "estimator.tflite"
-    path.write_bytes(dots_model())
-    with pytest.raises(SystemExit) as status:
-        command(images, path, tmp_path)
-    assert status.value.code == 2 and "PoseEstimator" in capsys.readouterr().err
 
 
 def test_cocos_results_by_a_posefix_of_lsps_key_points(images, tmp_path, capsys):
