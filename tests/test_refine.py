@@ -108,6 +108,15 @@ def test_points_become_better_and_nothing_else_changes(refined):
         assert np.abs(found(before)[:, :2] - truth).max() > 3.0
 
 
+def test_a_refined_entry_is_the_same_bytes_but_for_its_points(rewritten):
+    points = json.dumps(entry()["keypoints"])
+    odd = '{ "a":1.50 , "n":"é\\u00e9",\n"keypoints":' + points + ',"image_id": 7,"score":1E-1 }'
+    content, told, _ = rewritten(f"[{odd}]".encode())
+    new = json.dumps(json.loads(content)[0]["keypoints"])
+    assert told == [] and new != points
+    assert content == f"[\n{odd.replace(points, new)}\n]\n".encode()
+
+
 def test_it_says_what_the_python_call_says(refined, refiner, images):
     written, *_ = refined([entry()])
     image = load_image(images / "000000000007.png")
@@ -336,6 +345,10 @@ def test_an_old_file_stays_until_the_new_one_is_whole(refiner, images, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         refine_results(refiner, results, out, pictures)
     assert out.read_text() == "old" and len(list(tmp_path.iterdir())) == 2
+    os.link(out, tmp_path / "kept")
+    refine_results(refiner, results, out, PictureFiles(images))
+    assert len(json.loads(out.read_text())) == 2
+    assert (tmp_path / "kept").read_text() == "old"  # another file took its name, in one go
 
 
 # the command
