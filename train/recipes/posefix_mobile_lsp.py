@@ -9,8 +9,8 @@ time, in one thread (`python convert/benchmark.py movenet_lightning_fp16.tflite 
 --threads 1`). As published it would be a MobileNetV2 with transposed convolutions behind it, 0.70
 of that time with a quarter of the filters: `--set network.backbone=mobilenet_v2 --set
 network.level=32 --set network.deconvolutions=3 --set network.weights=FILE.npz`, a trunk with its
-normalisation folded in. That learns slower, since the pose reaches its maps through the coarsest
-features alone: after 200 steps of 24 persons 16 PCK@0.2 where the drawn poses have 64, here 54.
+normalisation folded in. That learned more slowly in short tries, since the pose reaches its maps
+through the coarsest features alone.
 
 Augmentation and optimizer are those of repose_lite_m_lsp; a trunk at the full rate was worse.
 """
