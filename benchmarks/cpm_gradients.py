@@ -9,9 +9,9 @@ every layer, and cpm_gradients.png with a few, from the output to the input.
 
 import dataclasses
 
-import cpm_runs
 import numpy as np
 import table
+import trainings
 
 from keras_pose.errors import PoseError, command_line
 
@@ -71,7 +71,7 @@ def picture(found, path):
     names = list(found["all"][epochs[0]])[::-1]
     names = [names[i] for i in np.linspace(0, len(names) - 1, min(SHOWN, len(names))).astype(int)]
     middle = (EDGES[:-1] + EDGES[1:]) / 2
-    figure, grid = cpm_runs.plots(len(epochs), len(names), (2.6, 2.0), sharex=True, sharey=True)
+    figure, grid = trainings.plots(len(epochs), len(names), (2.6, 2.0), sharex=True, sharey=True)
     for plots, epoch in zip(grid, epochs, strict=True):
         for plot, name in zip(plots, names, strict=True):
             for supervised, label in SUPERVISED.items():
@@ -85,15 +85,15 @@ def picture(found, path):
     for plot in grid[-1]:
         plot.set_xlabel("log10 |gradient|")
     grid[0][0].legend(fontsize=7)
-    cpm_runs.draw(figure, path)
+    trainings.draw(figure, path)
 
 
 @command_line
 def main(arguments=None):
-    parser = cpm_runs.parser(__doc__.splitlines()[0], "runs/cpm_gradients")
+    parser = trainings.parser(__doc__.splitlines()[0], "runs/cpm_gradients", trainings.CPM)
     parser.add_argument("--at", nargs="+", type=int, default=[1, 2, 3], metavar="EPOCH")
     given = parser.parse_args(arguments)
-    recipe, data, out, results = cpm_runs.opened(given)
+    recipe, data, out, results = trainings.opened(given)
     at = [1] if given.smoke else sorted(set(given.at))
     if at[0] < 1:
         raise PoseError("epochs from 1", str(at[0]), "Write --at 1 2 3.")
@@ -101,9 +101,9 @@ def main(arguments=None):
     found, rows = {}, []
     for supervised in SUPERVISED:
         way = {"stages": 3 if given.smoke else STAGES, "supervised": supervised}
-        varied = cpm_runs.changed(recipe, way)
+        varied = trainings.changed(recipe, way)
         run = out / f"supervised_{supervised}"
-        cpm_runs.trained(varied, data, run, [Collect(at)])
+        trainings.trained(varied, data, run, [Collect(at)])
         found[supervised] = read(run, at)
         for epoch, layers in found[supervised].items():
             for depth, (name, values) in enumerate(layers.items(), 1):

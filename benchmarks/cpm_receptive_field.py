@@ -10,8 +10,8 @@ them, so in small ones there would be nothing left to see. One training per poin
 cpm_receptive_field_BY.csv and .png.
 """
 
-import cpm_runs
 import table
+import trainings
 
 from keras_pose.errors import command_line
 
@@ -36,7 +36,7 @@ def varied(recipe, way, side):
     if "kernels" not in way:
         network["kernels"] = (3, 3, 3)  # which see part of the larger crops alone
     network |= way
-    return cpm_runs.changed(recipe, {**network, "center_sigma": CENTER * network["input_size"][0]})
+    return trainings.changed(recipe, {**network, "center_sigma": CENTER * network["input_size"][0]})
 
 
 def measure(recipe, skeleton):
@@ -56,7 +56,7 @@ def measure(recipe, skeleton):
 
 
 def picture(rows, by, path):
-    figure, ((plot,),) = cpm_runs.plots()
+    figure, ((plot,),) = trainings.plots()
     key = "share_of_input" if by == "scale" else "receptive_field"
     for name in ("pck@0.2", "pck@0.1"):
         plot.plot([row[key] for row in rows], [row[name] for row in rows], ".-", label=name)
@@ -64,15 +64,15 @@ def picture(rows, by, path):
     plot.set(xlabel=f"receptive field of the last stage{unit}", ylabel="PCK, %")
     plot.legend()
     plot.grid(alpha=0.3)
-    cpm_runs.draw(figure, path)
+    trainings.draw(figure, path)
 
 
 @command_line
 def main(arguments=None):
-    parser = cpm_runs.parser(__doc__.splitlines()[0], "runs/cpm_receptive_field")
+    parser = trainings.parser(__doc__.splitlines()[0], "runs/cpm_receptive_field", trainings.CPM)
     parser.add_argument("--by", choices=sorted(WAYS), default="kernels", help="what is varied")
     given = parser.parse_args(arguments)
-    recipe, data, out, results = cpm_runs.opened(given)
+    recipe, data, out, results = trainings.opened(given)
     from keras_pose.data.open import open_reader
 
     skeleton = open_reader(data, "val").skeleton
@@ -82,12 +82,12 @@ def main(arguments=None):
     for way in ways:
         own = varied(recipe, way, side)
         ((name, value),) = way.items()
-        best = cpm_runs.trained(own, data, out / f"{name}_{'x'.join(map(str, value))}")
+        best = trainings.trained(own, data, out / f"{name}_{'x'.join(map(str, value))}")
         rows.append(
             {
                 "by": given.by, "setting": f"{name}={value}", "recipe": recipe.name,
                 "epochs": recipe.epochs, **measure(own, skeleton),
-                **cpm_runs.scored(best, data, own),
+                **trainings.scored(best, data, own),
             }
         )  # fmt: skip
         print(f"{rows[-1]['receptive_field']} pixels: {rows[-1]['pck@0.2']} PCK@0.2")

@@ -14,8 +14,8 @@ phase is a run of its own, with the recipe's schedule over its share of the epoc
 import dataclasses
 import inspect
 
-import cpm_runs
 import table
+import trainings
 
 from keras_pose.errors import PoseError, command_line
 
@@ -69,7 +69,7 @@ def recipe_of(phase, recipe, before):
         # what is frozen answers as it will in the end
         if "dropout" in inspect.signature(getattr(models, recipe.builder)).parameters:
             network["dropout"] = 0.0
-    return cpm_runs.changed(recipe, network, epochs=phase.epochs, frozen=frozen)
+    return trainings.changed(recipe, network, epochs=phase.epochs, frozen=frozen)
 
 
 def train(scheme, recipe, data, out):
@@ -78,7 +78,7 @@ def train(scheme, recipe, data, out):
     for number, phase in enumerate(phases(scheme, stages_of(recipe), recipe.epochs), 1):
         before = done[-1] if done else None
         own = recipe_of(phase, recipe, before)
-        done.append(cpm_runs.trained(own, data, out / f"{scheme}_{number}"))
+        done.append(trainings.trained(own, data, out / f"{scheme}_{number}"))
     return done
 
 
@@ -98,21 +98,21 @@ def stages_of(recipe) -> int:
 
 @command_line
 def main(arguments=None):
-    parser = cpm_runs.parser(__doc__.splitlines()[0], "runs/cpm_schemes")
+    parser = trainings.parser(__doc__.splitlines()[0], "runs/cpm_schemes", trainings.CPM)
     parser.add_argument("--schemes", nargs="+", choices=SCHEMES, default=list(SCHEMES))
     given = parser.parse_args(arguments)
-    recipe, data, out, results = cpm_runs.opened(given)
+    recipe, data, out, results = trainings.opened(given)
     if given.smoke:
-        recipe = cpm_runs.changed(recipe, {"stages": 2}, epochs=4)
+        recipe = trainings.changed(recipe, {"stages": 2}, epochs=4)
     rows = []
     for scheme in given.schemes:
-        runs = train(scheme, recipe, data, out)
+        bests = train(scheme, recipe, data, out)
         rows.append(
             {
                 "scheme": scheme, "how": SCHEMES[scheme], "recipe": recipe.name,
-                "stages": stages_of(recipe), "epochs": recipe.epochs, "runs": len(runs),
-                **cpm_runs.scored(runs[-1], data, recipe),
-                "minutes": round(sum(map(cpm_runs.minutes, runs)), 1),
+                "stages": stages_of(recipe), "epochs": recipe.epochs, "runs": len(bests),
+                **trainings.scored(bests[-1], data, recipe),
+                "minutes": round(sum(map(trainings.minutes, bests)), 1),
             }
         )  # fmt: skip
         print(f"({scheme}) {SCHEMES[scheme]}: {rows[-1]['pck@0.2']} PCK@0.2")

@@ -6,9 +6,9 @@ Without --model it first trains --recipe with six stages, as many as the paper l
 cpm_stages.csv and cpm_stages.png.
 """
 
-import cpm_runs
 import numpy as np
 import table
+import trainings
 
 from keras_pose.errors import PoseError, command_line
 
@@ -44,7 +44,7 @@ def stage_outputs(path):
 
 def picture(curves, path):
     """Curves over the thresholds, and two thresholds over the stages."""
-    figure, ((left, right),) = cpm_runs.plots(columns=2)
+    figure, ((left, right),) = trainings.plots(columns=2)
     for name, values in curves.items():
         left.plot(THRESHOLDS, values, label=name.replace("stage", "stage "))
     left.set(xlabel="threshold, of the torso's diameter", ylabel="PCK, %", xlim=(0, 0.2))
@@ -56,25 +56,25 @@ def picture(curves, path):
     for plot in (left, right):
         plot.legend()
         plot.grid(alpha=0.3)
-    cpm_runs.draw(figure, path)
+    trainings.draw(figure, path)
 
 
 @command_line
 def main(arguments=None):
-    parser = cpm_runs.parser(__doc__.splitlines()[0], "runs/cpm_stages")
+    parser = trainings.parser(__doc__.splitlines()[0], "runs/cpm_stages", trainings.CPM)
     parser.add_argument("--model", help="a trained network of stages, instead of training one")
     given = parser.parse_args(arguments)
     from keras_pose.models import start
 
-    recipe, data, out, results = cpm_runs.opened(given)
+    recipe, data, out, results = trainings.opened(given)
     best = given.model
     if best is None:
-        recipe = cpm_runs.changed(recipe, {"stages": 3 if given.smoke else STAGES})
-        best = cpm_runs.trained(recipe, data, out / "run")
+        recipe = trainings.changed(recipe, {"stages": 3 if given.smoke else STAGES})
+        best = trainings.trained(recipe, data, out / "run")
     model = start.short(given.model) if given.model else recipe.name
     rows, curves = [], {}
     for name in stage_outputs(best):
-        found = cpm_runs.found(best, data, recipe, name)
+        found = trainings.found(best, data, recipe, name)
         curves[name] = curve(found)
         for threshold, value in zip(THRESHOLDS, curves[name], strict=True):
             row = {"stage": int(name[5:]), "threshold": threshold, "pck": round(value, 2)}

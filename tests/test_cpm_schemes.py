@@ -14,9 +14,9 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import cpm_gradients
 import cpm_receptive_field
-import cpm_runs
 import cpm_schemes
 import cpm_stages
+import trainings
 
 from keras_pose import models, skeletons
 from keras_pose.errors import PoseError
@@ -144,20 +144,20 @@ def test_stage_wise_training_moves_the_new_stage_alone(recipe, data, tmp_path):
     assert cpm_schemes.train("ii", dataclasses.replace(recipe, epochs=2), data, tmp_path)
     assert stamps == [(tmp_path / "ii_1" / "last.keras").stat().st_mtime_ns]
     # each stage's maps are scored, without the background's
-    found = cpm_runs.found(second, data, recipe, "stage1")
+    found = trainings.found(second, data, recipe, "stage1")
     assert found.predicted.shape == (4, 14, 2)
     assert cpm_stages.stage_outputs(second) == ["stage1", "stage2"]
     network = models.load(second)
     image = np.zeros((1, 24, 24, 3), np.uint8)
     last, named_last = (evaluate.of_network(network, o)(image) for o in (None, "stage2"))
     np.testing.assert_allclose(last[0], named_last[0], atol=1e-4)
-    np.testing.assert_allclose(cpm_runs.scored(second, data, recipe)["persons"], 4)
+    np.testing.assert_allclose(trainings.scored(second, data, recipe)["persons"], 4)
 
 
 def test_a_scheme_becomes_a_line_of_the_table(recipe, data, tmp_path, monkeypatch):
     short = dataclasses.replace(recipe, epochs=1)
     opened = (short, data, tmp_path / "runs", tmp_path)
-    monkeypatch.setattr(cpm_runs, "opened", lambda given: opened)
+    monkeypatch.setattr(trainings, "opened", lambda given: opened)
     cpm_schemes.main(["--schemes", "iv"])
     with open(tmp_path / "cpm_schemes.csv", newline="") as file:
         (row,) = csv.DictReader(file)
@@ -191,7 +191,7 @@ def test_stages_of_a_given_network_are_called_by_its_name(recipe, data, tmp_path
     (tmp_path / "mine").mkdir()
     cpm(2).save(tmp_path / "mine" / "best.keras")
     opened = (recipe, data, tmp_path / "runs", tmp_path)
-    monkeypatch.setattr(cpm_runs, "opened", lambda given: opened)
+    monkeypatch.setattr(trainings, "opened", lambda given: opened)
     cpm_stages.main(["--model", str(tmp_path / "mine" / "best.keras")])
     with open(tmp_path / "cpm_stages.csv", newline="") as file:
         lines = list(csv.DictReader(file))
