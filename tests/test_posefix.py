@@ -65,8 +65,8 @@ def test_a_pipeline_says_what_goes_in_and_what_is_taught(pipeline):
 
 
 def test_the_pose_changes_the_answer_wherever_it_joins():
-    for stride in (1, 2):
-        network = _tiny(pose_stride=stride)
+    for stride in (1, 2, 4):
+        network = _tiny(pose_stride=stride, blocks=int(stride == 4))
         given = fed(network, pictures(network))
         if stride == 2:
             kernel = network.get_layer("beside_conv").kernel
@@ -76,6 +76,27 @@ def test_the_pose_changes_the_answer_wherever_it_joins():
         moved = {**given, "pose": given["pose"] + [0.3, -0.2, 0.0]}
         first, second = (np.asarray(network(x)["heatmaps"]) for x in (given, moved))
         assert np.abs(first - second).max() > 1e-3 * np.abs(first).max()
+
+
+def test_a_pose_that_joins_late_leaves_the_backbone_to_the_picture():
+    """And is heard beyond its own cells through the blocks, as far as their kernels reach."""
+    network = _tiny(pose_stride=4, blocks=1, filters=8)
+    assert network.get_layer("Conv1").kernel.shape[2] == 3
+    assert network.get_layer("pose_maps").output.shape[1:] == (8, 8, 3)
+    names = {x.name for x in network.layers}
+    assert "refined1_depthwise" in names and "refined2_depthwise" not in names
+    joined = keras.Model(network.inputs, network.get_layer("pose_join_relu").output)
+    after = keras.Model(network.inputs, network.get_layer("refined1_relu").output)
+    empty, full = (
+        {
+            "image": keras.ops.zeros((1, 32, 32, 3)),
+            "pose": keras.ops.convert_to_tensor([[[0.06, 0.06, there]] * 3]),
+        }
+        for there in (0.0, 1.0)
+    )
+    apart = [np.abs(np.asarray(m(full)) - np.asarray(m(empty)))[0].max(-1) for m in (joined, after)]
+    reached = [np.count_nonzero(each[0] > 1e-3) for each in apart]
+    assert reached[0] < reached[1] < 8
 
 
 def test_a_peak_is_as_high_as_white_is_above_black():
@@ -124,7 +145,9 @@ def test_the_released_geometry_is_an_argument():
     ("changes", "words"),
     [
         ({"pipeline": "F2C"}, "pipeline as one of"),
-        ({"pose_stride": 4}, "pose_stride as 1 or 2"),
+        ({"pose_stride": 8}, "pose_stride as 1, 2, 4"),
+        ({"blocks": -1}, "blocks as a whole number"),
+        ({"blocks": 1.0}, "blocks as a whole number"),
         ({"sigma": 0.0}, "sigma as a number above 0"),
         ({"corner": 1}, "corner as True or False"),
         ({"corner": True, "pipeline": "C2C"}, "corner as False with C2C"),

@@ -7,7 +7,7 @@ import keras
 from keras_pose import backbones, skeletons
 from keras_pose.codecs import GaussianHeatmap, IntegralHeatmap
 from keras_pose.errors import PoseError
-from keras_pose.layers import PoseMaps
+from keras_pose.layers import PoseMaps, lean
 from keras_pose.models import heatmaps
 from keras_pose.models.network import PoseNetwork, sides
 from keras_pose.models.refined import IntegralLoss
@@ -40,6 +40,7 @@ def PoseFix(
     pipeline="C2F",
     sigma=7.0,
     pose_stride=1,
+    blocks=0,
     decoder=None,
     corner=False,
 ) -> PoseNetwork:
@@ -58,8 +59,12 @@ def PoseFix(
     picture; 7 at 256 x 192 and 9 at 384 x 288 as released. Their peak is as far above nothing as
     white is above black in the normalised picture. pose_stride: 1, the pose is concatenated with
     the picture; 2, it is drawn at half the sides and joins behind the first convolution
-    (keras_pose.backbones.beside), which costs a phone less. decoder: of the codec; None is "soft",
-    of C2C "fit". corner: the released geometry of the maps, see IntegralHeatmap.
+    (keras_pose.backbones.beside), which costs a phone less; s, it is drawn as large as the maps and
+    joins the backbone's enlarged features, so that a backbone that has seen pictures alone stays
+    as good as it is. blocks: residual separable convolutions before the maps, which
+    the paper does not have; a pose that joins there needs some to be heard beyond its own cells.
+    decoder: of the codec; None is "soft", of C2C "fit". corner: the released geometry of the maps,
+    see IntegralHeatmap.
 
     Raises PoseError for what SimpleBaseline refuses, and choices that do not exist.
     """
@@ -70,6 +75,7 @@ def PoseFix(
     arguments |= {"skeleton": skeleton.to_dict(), "input_size": list(input_size)}
     backbones.check(backbone, input_size, [level])
     refuse(level, deconvolutions, filters, kernel)
+    late = _late(pose_stride, level // 2**deconvolutions)
 
     fine, terms = PIPELINES[pipeline]
     image = keras.Input((*input_size, 3), name="image")
@@ -78,11 +84,16 @@ def PoseFix(
     drawn = PoseMaps(
         input_size, sigma, contrast, pose_stride, fine, dtype="float32", name="pose_maps"
     )
+    poses = drawn(pose)
     levels = backbones.build(
         backbone, image, alpha=alpha, stride_in=stride_in, frozen_norm=frozen_norm,
-        maps=drawn(pose),
+        maps=None if late else poses,
     )  # fmt: skip
-    maps = heatmaps.last(enlarged(levels[level], deconvolutions, filters, kernel), skeleton.count)
+    x = enlarged(levels[level], deconvolutions, filters, kernel)
+    x = _joined(x, poses, filters) if late else x
+    for i in range(1, blocks + 1):
+        x = lean.residual(x, name=f"refined{i}")
+    maps = heatmaps.last(x, skeleton.count)
     codec = _codec(arguments, tuple(maps.shape[1:3]))
     made = PoseNetwork(
         {"image": image, "pose": pose},
@@ -99,6 +110,27 @@ def PoseFix(
     return made
 
 
+def _late(pose_stride, stride) -> bool:
+    """Whether the pose joins behind the backbone. stride: of the maps. Raises PoseError."""
+    if pose_stride not in (1, 2, stride):
+        raise PoseError(
+            f"pose_stride as {', '.join(map(str, sorted({1, 2, stride})))}",
+            repr(pose_stride),
+            f"Take 1 or 2 to draw it beside the picture, or {stride}, the stride of the maps.",
+        )
+    return pose_stride not in (1, 2)
+
+
+def _joined(x, poses, filters):
+    """Features and a pose's maps of the same sides, added: (B, h, w, filters)."""
+    # added, since int8 would round what is concatenated in steps of the coarser of the two
+    read = (
+        lean.convolution(t, filters, active=False, name=f"{n}_read")
+        for n, t in (("picture", x), ("pose", poses))
+    )
+    return lean.add(*read, name="pose_join")
+
+
 def _codec(arguments, size):
     (_, terms), decoder = PIPELINES[arguments["pipeline"]], arguments["decoder"]
     if terms is None:
@@ -110,10 +142,10 @@ def _codec(arguments, size):
 
 def _check(arguments):
     pipeline, corner = arguments["pipeline"], arguments["corner"]
-    sigma = arguments["sigma"]
+    sigma, blocks = arguments["sigma"], arguments["blocks"]
     for name, good, wanted in (
         ("pipeline", pipeline in PIPELINES, f"one of {', '.join(PIPELINES)}"),
-        ("pose_stride", arguments["pose_stride"] in (1, 2), "1 or 2"),
+        ("blocks", type(blocks) is int and blocks >= 0, "a whole number from 0"),
         ("sigma", isinstance(sigma, int | float) and 0 < sigma < float("inf"), "a number above 0"),
         ("corner", isinstance(corner, bool), "True or False"),
         ("corner", not (corner and pipeline == "C2C"), "False with C2C, whose maps are Gaussians"),

@@ -24,6 +24,6 @@ recipe = dataclasses.replace(
     builder="PoseFix",
     network={
         "input_size": (256, 192), "backbone": "movenet_slim", "frozen_norm": True, "level": 4,
-        "deconvolutions": 0, "filters": 64, "pose_stride": 2,
+        "deconvolutions": 0, "filters": 64, "pose_stride": 4, "blocks": 3,
     },
 )  # fmt: skip
