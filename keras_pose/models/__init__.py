@@ -2,6 +2,7 @@
 
 from keras_pose.models.cpm import CPM
 from keras_pose.models.cpm_mobile import CPMMobile
+from keras_pose.models.end_to_end import EndToEnd
 from keras_pose.models.graph_pcnn import GraphPCNN
 from keras_pose.models.hrnet import HRNet
 from keras_pose.models.network import PoseNetwork, load
@@ -13,6 +14,6 @@ from keras_pose.models.repose_lite import RePoseLite
 from keras_pose.models.simple_baseline import SimpleBaseline
 
 __all__ = [
-    "CPM", "CPMMobile", "GraphPCNN", "HRNet", "PoseFix", "PoseNetwork", "Poseur", "PoseurMobile",
-    "RePose", "RePoseLite", "SimpleBaseline", "load",
+    "CPM", "CPMMobile", "EndToEnd", "GraphPCNN", "HRNet", "PoseFix", "PoseNetwork", "Poseur",
+    "PoseurMobile", "RePose", "RePoseLite", "SimpleBaseline", "load",
 ]  # fmt: skip

@@ -60,7 +60,7 @@ def diagnose(name, predicted, samples, persons, skeleton, notes=()) -> Diagnosis
     predicted. A sample without an area gets that of its extent; persons that have none either, as
     of a single key point, are left out, which a note counts.
     """
-    truth, visible, area = _people(samples)
+    truth, visible, area = people(samples)
     picture = np.array([str(s.source) for s in samples])
     known = np.isfinite(area)
     persons = np.asarray(persons, int)
@@ -125,7 +125,7 @@ def of_everybody(path, reader, least=0.1) -> np.ndarray:
 
 def _chosen(points, results, reader, least):
     points = np.where(known(points)[..., None], points[..., :2], np.inf)
-    truth, visible, area = _people(reader.samples)
+    truth, visible, area = people(reader.samples)
     scores = np.array([r["score"] for r in results], np.float64)
     there = _places(sample.picture for sample in reader.samples)
     given = _places(result["image_id"] for result in results)
@@ -160,7 +160,7 @@ def of_model(path, reader, limit=0, flip="", progress=False) -> Diagnosis:
     return diagnose(str(path), found.predicted, reader.samples, persons, reader.skeleton, notes)
 
 
-def _people(samples):
+def people(samples):
     """Truth (N, K, 2), visible (N, K) and area (N,), which is NaN where nothing tells it."""
     truth = np.stack([s.keypoints for s in samples])
     visible = np.stack([s.visible for s in samples])
