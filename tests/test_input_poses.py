@@ -127,6 +127,21 @@ def test_poses_depend_on_seed_epoch_and_sample_alone():
     assert draw(STRONG, 3, 2, 0) != draw(STRONG, 3, 3, 0)
 
 
+def test_some_poses_are_the_truth():
+    """As many as asked for, and whole."""
+    reader = with_others(DotsReader(150))
+    x, y = Loader(reader, SIZE, 150, seed=3, poses=True, intact=0.3).batch(0, 0)
+    seen = y["visible"].astype(bool)
+    apart = np.abs(x["pose"][..., :2] - y["keypoints"]).max(axis=-1)
+    exact = (np.where(seen, apart, 0) < 1e-5).all(axis=1)
+    assert 0.18 < exact.mean() < 0.42
+    assert np.array_equal(x["pose"][exact, :, 2] > 0, seen[exact])
+    every = Loader(reader, SIZE, 150, seed=3, poses=True, intact=1.0).batch(0, 0)[0]["pose"]
+    np.testing.assert_allclose(every[seen][:, :2], y["keypoints"][seen], atol=1e-5)
+    none = Loader(reader, SIZE, 150, seed=3, poses=True).batch(0, 0)[0]["pose"]
+    assert not (np.abs(none - every).max(axis=-1) < 1e-5).all(axis=1).any()
+
+
 @pytest.mark.parametrize("augment", [None, STRONG])
 def test_both_feeds_hand_poses_over(augment):
     tfdata = pytest.importorskip("keras_pose.data.tfdata", reason="TensorFlow is not installed")

@@ -165,6 +165,7 @@ def test_arguments_of_the_network_have_the_builders_types(text, key, value):
         ("network.input_size.0=3", "network.input_size="),
         ("deterministic=1", "a bool"),
         ("reach=-1", "reach of 0 to 1"),
+        ("intact=1.5", "intact of 0 to 1"),
         ("optimizer.slow=offsets", "tuple"),
         ("optimizer.slow=(1,)", "slow as parts"),
         ("optimizer.slow=('',)", "slow as parts"),

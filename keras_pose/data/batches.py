@@ -35,7 +35,8 @@ class Loader:
     grown by it. patch: side P, by default what the largest rotation needs. reach: annotated key
     points count up to this share of the input beyond its border; 0 where predictions cannot leave
     the input, as those of maps. others: M, up to how many other persons a batch tells of. poses:
-    draw an input pose for everybody, as networks that refine one learn from.
+    draw an input pose for everybody, as networks that refine one learn from; intact: the chance
+    that it is the truth, see pose_scene.input_poses.
 
     Raises PoseError when there are fewer samples than one batch holds, or for a negative reach.
     """
@@ -54,12 +55,13 @@ class Loader:
         reach: float = 0.0,
         others: int = 0,
         poses: bool = False,
+        intact: float = 0.0,
     ):
         self.reader = reader
         self.input_size = tuple(int(v) for v in input_size)
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
         self.shuffle, self.shard, self.crop_margin, self.reach = shuffle, shard, crop_margin, reach
-        self.others, self.poses = others, poses
+        self.others, self.poses, self.intact = others, poses, intact
         degrees = augment.rotate if augment else 0.0
         self.patch_size = patch or patches.patch_side(self.input_size, degrees)
         self._mirror = np.array(reader.skeleton.mirror)
@@ -142,7 +144,8 @@ class Loader:
         scenes = [self._fill(x, y, row, int(index), epoch) for row, index in enumerate(chosen)]
         if self.poses:
             rngs = generators(self.seed, epoch, chosen)
-            x["pose"] = input_poses(scenes, self.reader.skeleton, rngs, self.input_size)
+            size = self.input_size
+            x["pose"] = input_poses(scenes, self.reader.skeleton, rngs, size, self.intact)
         return x, y
 
     def _fill(self, x, y, row, index, epoch):

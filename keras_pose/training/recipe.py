@@ -27,7 +27,7 @@ _POSITIVE = ("rate", "slow_factor")
 _RANGES = [
     (("epochs", "batch_size", "ema_every", "save_every", "workers"), 1, math.inf),
     (("samples", "validate", "seed"), 0, math.inf),
-    (("ema", "reach"), 0, 1),
+    (("ema", "reach", "intact"), 0, 1),
     (("crop_margin",), 1, 10),
 ]
 
@@ -104,10 +104,11 @@ class Recipe:
     weights that are evaluated and exported, updated every `ema_every` steps; save_every: steps
     between states for --resume; samples, validate: how many training and validation persons are
     used, 0 for all; reach: share of the crop beyond its border up to which annotated key points
-    count, for networks that predict coordinates; frozen: names of layers whose weights are not
-    trained; a name stands for all that begin with it and "_" too, as stage1 for stage1_conv1;
-    workers: threads that prepare batches;
-    deterministic: ask TensorFlow for bit-equal runs, at some cost in speed.
+    count, for networks that predict coordinates; intact: chance that the pose that a network
+    refines is the truth as it is, and not drawn from it; frozen: names of layers whose weights are
+    not trained; a name stands for all that begin with it and "_" too, as stage1 for stage1_conv1;
+    workers: threads that prepare batches; deterministic: ask TensorFlow for bit-equal runs, at some
+    cost in speed.
     """
 
     builder: str
@@ -126,6 +127,7 @@ class Recipe:
     validate: int = 0
     crop_margin: float = 1.25
     reach: float = 0.0
+    intact: float = 0.0
     frozen: tuple = ()
     workers: int = 2
     deterministic: bool = False
