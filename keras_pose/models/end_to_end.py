@@ -77,12 +77,12 @@ def EndToEnd(
         codec=second.codec,
         builder="EndToEnd",
         arguments=arguments,
-        criterion=functools.partial(_Both, first, second),
+        criterion=functools.partial(BothLosses, first, second),
         codecs={ESTIMATED: first.codec},
     )
 
 
-class _Both(keras.layers.Layer):
+class BothLosses(keras.layers.Layer):
     """The estimator's loss of its own maps, and the refining part's of its own."""
 
     def __init__(self, first, second):
