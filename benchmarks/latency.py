@@ -25,7 +25,15 @@ RANDOM = {
     "poseur_mobile_128x128": ("PoseurMobile", {"input_size": (128, 128)}),
     "poseur_mobile_192x192": ("PoseurMobile", {"input_size": (192, 192)}),
     "poseur_mobile_256x192": ("PoseurMobile", {"input_size": (256, 192), "skeleton": "coco17"}),
-}
+    # MobileNetV2 as the paper's ResNet, with a quarter of the filters; and posefix_mobile_lsp's
+    "posefix_mobilenet_v2_256x192": ("PoseFix", {
+        "skeleton": "lsp14", "backbone": "mobilenet_v2", "filters": 64, "pose_stride": 2
+    }),
+    "posefix_mobile_256x192": ("PoseFix", {
+        "skeleton": "lsp14", "backbone": "movenet_slim", "level": 4, "deconvolutions": 0,
+        "filters": 64, "pose_stride": 4, "blocks": 3,
+    }),
+}  # fmt: skip
 PRECISIONS = ("int8", "fp32")
 _PICTURES = 20
 
@@ -55,7 +63,8 @@ def written(folder, name):
         builder, arguments = RANDOM[name]
         network = getattr(models, builder)(**arguments)
         reader = open_reader(f"figures:{_PICTURES}")
-        pictures = list(export.patches(reader, network.input_size))
+        poses = bool(network.extra_inputs)
+        pictures = list(export.patches(reader, network.input_size, poses=poses))
         for precision in PRECISIONS:
             path = folder / f"{name}_{precision}.tflite"
             path.write_bytes(export.to_tflite(network, precision, calibration=pictures))

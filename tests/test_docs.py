@@ -23,7 +23,7 @@ def test_named_scripts_exist(page):
         assert (ROOT / script).is_file(), f"{page.name} names {script}"
 
 
-def test_the_readmes_tables_are_those_of_the_results():
-    command = [sys.executable, "benchmarks/readme_tables.py", "--check"]
+def test_tables_are_those_of_the_results():
+    command = [sys.executable, "benchmarks/doc_tables.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,7 @@
-"""Writes the README's tables from the files in benchmarks/results and the zoo's cards.
+"""Writes the tables of README.md and docs from benchmarks/results and the zoo's cards.
 
-python benchmarks/readme_tables.py           rewrite the tables
-python benchmarks/readme_tables.py --check   exit 1 when they are not what the files say
+python benchmarks/doc_tables.py           rewrite the tables
+python benchmarks/doc_tables.py --check   exit 1 when they are not what the files say
 
 A table stands between `<!-- table: FILE.csv -->` and `<!-- end -->`; COLUMNS says what it shows.
 The one called zoo is made of the presets' cards, after the rows of peers.csv.
@@ -19,7 +19,7 @@ import check_zoo
 from keras_pose import presets
 
 HERE = Path(__file__).resolve().parent
-README = HERE.parent / "README.md"
+PAGES = [HERE.parent / "README.md", *sorted((HERE.parent / "docs").glob("*.md"))]
 COLUMNS = {
     "zoo": {
         "name": "preset", "network": "network", "input": "input", "data": "scored on",
@@ -29,6 +29,9 @@ COLUMNS = {
     "latency.csv": {
         "file": "file", "model": "network and format", "bytes": "bytes",
         "ratio_to_first": "latency against MoveNet Lightning fp16",
+    },
+    "cpm_schemes.csv": {
+        "scheme": "", "how": "scheme", "pck@0.2": "PCK@0.2", "pck@0.1": "PCK@0.1"
     },
 }  # fmt: skip
 MARK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -80,18 +83,20 @@ def _zoo():
 
 
 def filled(text):
-    """The README's text with every table made anew."""
+    """A page's text with every table made anew."""
     return MARK.sub(lambda m: m[1] + table(m[2]) + m[3], text)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
-    text = README.read_text()
-    if not parser.parse_args().check:
-        README.write_text(filled(text))
-    elif filled(text) != text:
-        sys.exit("error: README.md is behind; run python benchmarks/readme_tables.py")
+    check = parser.parse_args().check
+    behind = {page: new for page in PAGES if (new := filled(old := page.read_text())) != old}
+    if check and behind:
+        names = ", ".join(page.name for page in behind)
+        sys.exit(f"error: {names} behind the results; run python benchmarks/doc_tables.py")
+    for page, text in behind.items():
+        page.write_text(text)
 
 
 if __name__ == "__main__":
