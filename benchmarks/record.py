@@ -93,6 +93,7 @@ def main():
         files = _exported(run, given.data, Path(folder), bool(given.zoo), given.without_fp16)
         row, scores = _scored(files, given.data)
         row = {name: (row | lines).get(name, "") for name in [*_FIRST, *row, "command"]}
+        row = {k: "" if v != v else v for k, v in row.items()}  # a refiner says nobody's presence
         _append(row)  # the scores stay, whether or not the rest works out
         print("\n".join(f"{k}: {v}" for k, v in row.items() if v not in ("", None)))
         if given.zoo:
