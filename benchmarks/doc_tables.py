@@ -33,6 +33,16 @@ COLUMNS = {
     "cpm_schemes.csv": {
         "scheme": "", "how": "scheme", "pck@0.2": "PCK@0.2", "pck@0.1": "PCK@0.1"
     },
+    "graph_pcnn.csv": {
+        "run": "run", "read": "read", "pck@0.2": "PCK@0.2", "pck@0.1": "PCK@0.1", "seed": "seed"
+    },
+    "posefix_helps.csv": {
+        "poses": "poses", "key_points": "key points", "before_pck@0.2": "PCK@0.2 before",
+        "pck@0.2": "after", "before_pck@0.1": "PCK@0.1 before", "pck@0.1": "after",
+        "before_jitter": "jitter before", "jitter": "after",
+        "before_inversion": "inversion before", "inversion": "after",
+        "before_miss": "miss before", "miss": "after",
+    },
 }  # fmt: skip
 MARK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
