@@ -179,7 +179,8 @@ def _scored(files, data):
 
 
 def _means(report, suffix=""):
-    return {f"{name}{suffix}": round(report.mean(name), 2) for name in report.tables}
+    names = [name for name in report.tables if not (suffix and name.startswith("input"))]
+    return {f"{name}{suffix}": round(report.mean(name), 2) for name in names}
 
 
 def _shared(report):
