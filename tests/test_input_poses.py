@@ -142,6 +142,18 @@ def test_some_poses_are_the_truth():
     assert not (np.abs(none - every).max(axis=-1) < 1e-5).all(axis=1).any()
 
 
+def test_a_kind_that_is_left_out_is_good(monkeypatch):
+    reader, errors = DotsReader(6), (("inversion", 0.0),)
+    only(monkeypatch, INVERSION)
+    inverted, left_out = (
+        Loader(reader, SIZE, 6, seed=3, poses=True, errors=e).batch(0, 0)[0]["pose"]
+        for e in ((), errors)
+    )
+    only(monkeypatch, GOOD)
+    good = Loader(reader, SIZE, 6, seed=3, poses=True).batch(0, 0)[0]["pose"]
+    assert np.array_equal(left_out, good) and not np.array_equal(inverted, good)
+
+
 @pytest.mark.parametrize("augment", [None, STRONG])
 def test_both_feeds_hand_poses_over(augment):
     tfdata = pytest.importorskip("keras_pose.data.tfdata", reason="TensorFlow is not installed")

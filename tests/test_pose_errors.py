@@ -8,7 +8,7 @@ from scipy.stats import chisquare, kstest
 
 from keras_pose import geometry
 from keras_pose.data.pose_error_inputs import box_area, generators, near
-from keras_pose.data.pose_error_rates import chances
+from keras_pose.data.pose_error_rates import chances, scaled
 from keras_pose.data.pose_error_sources import distance
 from keras_pose.data.pose_errors import DROPPED, synthesise
 from keras_pose.data.sample import Sample
@@ -93,6 +93,23 @@ def test_chances_are_those_of_the_table(seen, crowd, name, expected):
     row = found[1, COCO17.index(name)]
     np.testing.assert_allclose(row[list(CODES)], expected, atol=1e-12)
     np.testing.assert_allclose(found.sum(axis=-1), 1.0)
+
+
+def test_kinds_may_be_more_likely_than_in_the_table():
+    table = chances(COCO17, [17, 3], [0, 0])
+    assert np.array_equal(scaled(table, ()), table)
+    more = scaled(table, (("inversion", 3.0), ("swap", 0)))
+    np.testing.assert_allclose(more[..., INVERSION], 3 * table[..., INVERSION])
+    np.testing.assert_array_equal(more[..., [JITTER, MISS]], table[..., [JITTER, MISS]])
+    assert (more[..., SWAP] == 0).all() and (more >= 0).all()
+    np.testing.assert_allclose(more.sum(axis=-1), 1)
+    # where errors alone would be more than 1, nothing is good and they keep their proportion
+    most = scaled(table, (("miss", 100.0),))
+    assert (most[..., GOOD] == 0).all()
+    np.testing.assert_allclose(most.sum(axis=-1), 1)
+    np.testing.assert_allclose(
+        most[..., MISS] / most[..., JITTER], 100 * table[..., MISS] / table[..., JITTER]
+    )
 
 
 def test_other_skeletons_read_the_table_by_names_and_by_shares_of_their_key_points():

@@ -36,7 +36,7 @@ class Loader:
     points count up to this share of the input beyond its border; 0 where predictions cannot leave
     the input, as those of maps. others: M, up to how many other persons a batch tells of. poses:
     draw an input pose for everybody, as networks that refine one learn from; intact: the chance
-    that it is the truth, see pose_scene.input_poses.
+    that it is the truth, and errors: how likely they are in it, see pose_scene.input_poses.
 
     Raises PoseError when there are fewer samples than one batch holds, or for a negative reach.
     """
@@ -56,12 +56,13 @@ class Loader:
         others: int = 0,
         poses: bool = False,
         intact: float = 0.0,
+        errors: tuple = (),
     ):
         self.reader = reader
         self.input_size = tuple(int(v) for v in input_size)
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
         self.shuffle, self.shard, self.crop_margin, self.reach = shuffle, shard, crop_margin, reach
-        self.others, self.poses, self.intact = others, poses, intact
+        self.others, self.poses, self.intact, self.errors = others, poses, intact, errors
         degrees = augment.rotate if augment else 0.0
         self.patch_size = patch or patches.patch_side(self.input_size, degrees)
         self._mirror = np.array(reader.skeleton.mirror)
@@ -145,7 +146,9 @@ class Loader:
         if self.poses:
             rngs = generators(self.seed, epoch, chosen)
             size = self.input_size
-            x["pose"] = input_poses(scenes, self.reader.skeleton, rngs, size, self.intact)
+            x["pose"] = input_poses(
+                scenes, self.reader.skeleton, rngs, size, self.intact, self.errors
+            )
         return x, y
 
     def _fill(self, x, y, row, index, epoch):

@@ -8,10 +8,12 @@ Symbols: B persons, K key points.
 """
 
 import functools
+import math
 
 import numpy as np
 
 from keras_pose import skeletons
+from keras_pose.errors import PoseError
 from keras_pose.metrics.diagnosis import CLASSES, GOOD, INVERSION, JITTER, MISS, SWAP
 
 _FULL = 17  # key points of COCO, which the limits below are counted in
@@ -60,6 +62,37 @@ def chances(skeleton, annotated, near) -> np.ndarray:
     found[..., GOOD] = 0.0
     found[..., GOOD] = 1.0 - found.sum(axis=-1)
     return found
+
+
+def scaled(chances, errors) -> np.ndarray:
+    """The same chances (.., 5) with some kinds of errors so many times as likely, and the good ones
+    what is left; where the errors alone are more than 1 they share it in proportion.
+
+    errors: pairs (name of a kind, factor). Raises PoseError for what is no such pair.
+    """
+    factors = np.ones(len(CLASSES))
+    for kind, factor in checked(errors):
+        factors[CLASSES.index(kind)] = factor
+    found = chances * factors
+    found[..., GOOD] = 0.0
+    total = found.sum(axis=-1, keepdims=True)
+    found /= np.maximum(total, 1.0)
+    found[..., GOOD] = np.maximum(1.0 - total[..., 0], 0.0)
+    return found
+
+
+def checked(errors):
+    """Pairs (name of a kind of error, factor from 0), or PoseError."""
+    kinds = CLASSES[GOOD + 1 :]
+    for pair in errors:
+        kind, factor = pair if isinstance(pair, list | tuple) and len(pair) == 2 else (None, None)
+        if kind not in kinds or not isinstance(factor, int | float) or not 0 <= factor < math.inf:
+            raise PoseError(
+                f"errors as pairs of a kind among {', '.join(kinds)} and a factor from 0",
+                repr(errors),
+                "Write (('inversion', 2.0),), or () for the paper's frequencies.",
+            )
+    return errors
 
 
 @functools.lru_cache(maxsize=8)

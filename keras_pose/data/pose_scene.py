@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_pose import geometry
 from keras_pose.data.pose_error_inputs import box_area, near
-from keras_pose.data.pose_error_rates import chances
+from keras_pose.data.pose_error_rates import chances, scaled
 from keras_pose.data.pose_errors import synthesise
 
 
@@ -69,17 +69,18 @@ def stacked(scenes):
     return truth, visible, area, room, company
 
 
-def input_poses(scenes, skeleton, rngs, size, intact=0.0):
+def input_poses(scenes, skeleton, rngs, size, intact=0.0, errors=()):
     """Input poses as a network reads them: (B, K, 3) float32, x and y normalised in the input of
     (H, W), and 1 or 0, whether there is one; x and y are 0 where there is none.
 
     scenes: of B persons; rngs: B generators, see pose_error_inputs.generators. intact: the chance
     that a person's pose is the truth as it is, not the paper's. Even a good key point is drawn up
     to d(.85) away from it, so without some that are exact nothing teaches to leave those alone.
+    errors: kinds that are more or less likely than the paper's, see pose_error_rates.scaled.
     """
     kept = np.array([intact > 0 and rng.random() < intact for rng in rngs])
     truth, visible, area, others, company = stacked(scenes)
-    table = chances(skeleton, visible.sum(axis=1), company)
+    table = scaled(chances(skeleton, visible.sum(axis=1), company), errors)
     points, valid, _ = synthesise(truth, visible, area, others, table, skeleton, rngs)
     points = np.where(kept[:, None, None], truth, points)
     valid = np.where(kept[:, None], visible, valid)

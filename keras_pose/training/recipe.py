@@ -11,6 +11,7 @@ import runpy
 from pathlib import Path
 
 from keras_pose.data.augment import Augment
+from keras_pose.data.pose_error_rates import checked
 from keras_pose.errors import PoseError
 from keras_pose.training.overrides import applied, nearest
 
@@ -105,10 +106,11 @@ class Recipe:
     between states for --resume; samples, validate: how many training and validation persons are
     used, 0 for all; reach: share of the crop beyond its border up to which annotated key points
     count, for networks that predict coordinates; intact: chance that the pose that a network
-    refines is the truth as it is, and not drawn from it; frozen: names of layers whose weights are
-    not trained; a name stands for all that begin with it and "_" too, as stage1 for stage1_conv1;
-    workers: threads that prepare batches; deterministic: ask TensorFlow for bit-equal runs, at some
-    cost in speed.
+    refines is the truth as it is, and not drawn from it; errors: pairs (kind, factor), kinds of
+    errors that are drawn so many times as often as in the paper; frozen: names of layers whose
+    weights are not trained; a name stands for all that begin with it and "_" too, as stage1 for
+    stage1_conv1; workers: threads that prepare batches; deterministic: ask TensorFlow for bit-equal
+    runs, at some cost in speed.
     """
 
     builder: str
@@ -128,6 +130,7 @@ class Recipe:
     crop_margin: float = 1.25
     reach: float = 0.0
     intact: float = 0.0
+    errors: tuple = ()
     frozen: tuple = ()
     workers: int = 2
     deterministic: bool = False
@@ -144,6 +147,7 @@ class Recipe:
                         repr(getattr(self, name)),
                         "Change the recipe or its --set.",
                     )
+        checked(self.errors)
         if self.precision not in _POLICIES:
             raise PoseError(
                 f"a precision among {_POLICIES}", repr(self.precision), "Choose one of them."

@@ -57,7 +57,7 @@ class Run:
         self.loader = Loader(
             self.train_reader, recipe.input_size, recipe.batch_size, augment=recipe.augment,
             seed=recipe.seed, crop_margin=recipe.crop_margin, reach=recipe.reach,
-            intact=recipe.intact,
+            intact=recipe.intact, errors=recipe.errors,
         )  # fmt: skip
         self.loader.batch(0, 0)  # what cannot be read at all is said here, not by TensorFlow
         if position.get("persons", len(self.train_reader)) != len(self.train_reader):
