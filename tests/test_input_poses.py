@@ -10,6 +10,7 @@ from keras_pose import geometry
 from keras_pose.data import Augment, Loader, packing, pose_scene, pydataset
 from keras_pose.data.augment import draw
 from keras_pose.data.pose_error_inputs import box_area, generators, near
+from keras_pose.errors import PoseError
 from keras_pose.metrics.diagnosis import CLASSES, GOOD, INVERSION, SWAP
 
 STRONG = Augment(scale=(0.7, 1.3), rotate=45.0, shift=0.2, flip=0.5, zoom_out=0.3)
@@ -140,6 +141,27 @@ def test_some_poses_are_the_truth():
     np.testing.assert_allclose(every[seen][:, :2], y["keypoints"][seen], atol=1e-5)
     none = Loader(reader, SIZE, 150, seed=3, poses=True).batch(0, 0)[0]["pose"]
     assert not (np.abs(none - every).max(axis=-1) < 1e-5).all(axis=1).any()
+
+
+@pytest.mark.parametrize("augment", [None, STRONG])
+def test_a_stand_in_is_moved_with_the_picture_and_counts_where_the_truth_does_not(augment):
+    """Of persons of whom only the left ankle is annotated, with the truth itself as the guess."""
+    reader, plain = DotsReader(6), DotsReader(6)
+    guess = np.stack([np.column_stack([s.keypoints, np.ones(14)]) for s in plain.samples])
+    guess[:, 2, 2] = 0  # nothing was found there
+    missing, ankle = np.arange(14) == 2, np.arange(14) == reader.skeleton.index("left_ankle")
+    for n, sample in enumerate(plain.samples):
+        reader.samples[n] = dataclasses.replace(sample, visible=ankle)
+        plain.samples[n] = dataclasses.replace(sample, visible=~missing)
+    x, y = Loader(reader, SIZE, 6, augment, seed=3, poses=True, intact=1.0, stand_in=guess).batch(
+        1, 0
+    )
+    whole, all_of = Loader(plain, SIZE, 6, augment, seed=3, poses=True, intact=1.0).batch(1, 0)
+    np.testing.assert_allclose(x["pose"], whole["pose"], atol=1e-6)
+    assert (all_of["visible"].sum(axis=1) > 8).all()
+    assert (y["visible"].sum(axis=1) <= 1).all()  # a guess is no truth
+    with pytest.raises(PoseError, match=r"stand_in of shape \(6, 14, 3\)"):
+        Loader(reader, SIZE, 6, stand_in=guess[:5])
 
 
 def test_a_kind_that_is_left_out_is_good(monkeypatch):

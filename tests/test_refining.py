@@ -265,6 +265,30 @@ def test_pck_of_a_file_by_whom_its_poses_are_of(pictures, tmp_path):
     assert report.tables["input pck@0.2"]["mean"] == pytest.approx(100 * 5 / 6)
 
 
+def test_a_run_draws_from_a_file_what_is_not_annotated(pictures, tmp_path):
+    """Of some of the persons, in the order of the run's, one of whom the file does not know."""
+    content = json.loads((tmp_path / "val.json").read_text())
+    for person in content["annotations"]:
+        person["keypoints"][3:6], person["num_keypoints"] = [0, 0, 0], 3
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    path = tmp_path / "in.json"
+    results = results_of(pictures)
+    del results[5]
+    write_results(path, results)
+    recipe = Recipe(
+        "PoseFix", network={"input_size": (32, 32), "backbone": "mobilenet_v2", "alpha": 0.35},
+        samples=3, epochs=1, batch_size=3, intact=1.0, stand_in=str(path),
+    )  # fmt: skip
+    made = run.Run(recipe, tmp_path / "val.json", tmp_path / "run", False, False)
+    assert made.train_reader.places.tolist() == [0, 2, 5]
+    expected = np.array([pictures.samples[n].keypoints for n in (0, 2, 5)])
+    np.testing.assert_allclose(made.loader.stand_in[:2, :, :2], expected[:2], atol=1e-2)
+    assert made.loader.stand_in[:2, :, 2].all() and not made.loader.stand_in[2].any()
+    with pytest.raises(PoseError, match="COCO data"):
+        recipe = dataclasses.replace(recipe, data="figures:8", samples=0)
+        run.Run(recipe, "figures:8", tmp_path / "other", False, False)
+
+
 def test_the_command_says_before_and_after(pictures, tmp_path, monkeypatch, capsys):
     sys.path.insert(0, str(ROOT / "train"))
     import evaluate as command

@@ -36,9 +36,12 @@ class Loader:
     points count up to this share of the input beyond its border; 0 where predictions cannot leave
     the input, as those of maps. others: M, up to how many other persons a batch tells of. poses:
     draw an input pose for everybody, as networks that refine one learn from; intact: the chance
-    that it is the truth, and errors: how likely they are in it, see pose_scene.input_poses.
+    that it is the truth, and errors: how likely they are in it, see pose_scene.input_poses;
+    stand_in: (N, K, 3) a guess at all N samples, x and y in pixels of their pictures, and valid:
+    what it is drawn from where the truth is not annotated.
 
-    Raises PoseError when there are fewer samples than one batch holds, or for a negative reach.
+    Raises PoseError when there are fewer samples than one batch holds, for a negative reach, and
+    for a stand_in of another shape.
     """
 
     def __init__(
@@ -57,12 +60,14 @@ class Loader:
         poses: bool = False,
         intact: float = 0.0,
         errors: tuple = (),
+        stand_in: np.ndarray | None = None,
     ):
         self.reader = reader
         self.input_size = tuple(int(v) for v in input_size)
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
         self.shuffle, self.shard, self.crop_margin, self.reach = shuffle, shard, crop_margin, reach
         self.others, self.poses, self.intact, self.errors = others, poses, intact, errors
+        self.stand_in = stand_in
         degrees = augment.rotate if augment else 0.0
         self.patch_size = patch or patches.patch_side(self.input_size, degrees)
         self._mirror = np.array(reader.skeleton.mirror)
@@ -79,6 +84,11 @@ class Loader:
         if not 0 <= reach < math.inf:
             raise PoseError(
                 "reach as a share of the input, from 0", repr(reach), "Write 0.25 for a quarter."
+            )
+        whole = (len(reader.samples), reader.skeleton.count, 3)
+        if stand_in is not None and stand_in.shape != whole:
+            raise PoseError(
+                f"a stand_in of shape {whole}", f"{stand_in.shape}", "Give one pose per sample."
             )
         if self.steps == 0:
             raise PoseError(
@@ -156,7 +166,8 @@ class Loader:
         drawn = _AS_IT_IS
         if self.augment is not None:
             drawn = draw(self.augment, self.seed, epoch, index)
-        sample, view, image, factor = self._readable(index, drawn)
+        index, view, image, factor = self._readable(index, drawn)
+        sample = self.reader.samples[index]
         # without augmentation the input itself is cut, to the last bit what a runtime would see
         size = (self.patch_size,) * 2 if self.augment else self.input_size
         box, matrix, back = patches.frames(view, drawn, self.input_size, size)
@@ -175,21 +186,30 @@ class Loader:
         beside = self._points(others[..., :2], others[..., 2] > 0, drawn, to_input)
         if self.others:
             self._fill_others(y, row, *beside)
-        return self._scene(sample, view.scale, own, beside) if self.poses else None
+        if not self.poses:
+            return None
+        guess = None
+        if self.stand_in is not None:
+            guess = self.stand_in[index]
+            guess = self._points(guess[:, :2], guess[:, 2] > 0, drawn, to_input)
+        return self._scene(sample, view.scale, own, beside, guess)
 
     def _fill_others(self, y, row, points, visible):
         most = np.argsort(-visible.sum(axis=1), kind="stable")[: self.others]
         y["others"][row, : len(most)] = points[most]
         y["others_visible"][row, : len(most)] = visible[most]
 
-    def _scene(self, sample, scale, own, beside):
-        (truth, visible), (places, known) = own, beside
-        truth, places = (geometry.denormalise(p, self.input_size) for p in (truth, places))
-        others = np.concatenate([places, known[..., None]], axis=-1)
-        return Scene.seen(sample, scale, truth, visible, others, self.input_size)
+    def _scene(self, sample, scale, own, beside, guess):
+        own, beside, guess = (
+            None if part is None else _in_pixels(*part, self.input_size)
+            for part in (own, beside, guess)
+        )
+        truth, visible = own[:, :2], own[:, 2]
+        return Scene.seen(sample, scale, truth, visible, beside, self.input_size, guess)
 
     def _readable(self, index, drawn):
-        """A sample, what is seen of it, its picture and how many times smaller that was read.
+        """A sample's index, what is seen of it, its picture and how many times smaller that was
+        read.
 
         A picture that cannot be read is counted once and replaced by the next that can, so that
         batches keep their shape and a rerun sees the same ones.
@@ -215,7 +235,7 @@ class Loader:
                     sample, drawn, self.input_size, self.crop_margin, size
                 )
                 view = view if empty is None else empty
-            return sample, view, image, factor
+            return i, view, image, factor
         raise PoseError(
             "at least one readable picture", f"{total} unreadable ones", "Check the data folder."
         )
@@ -246,3 +266,8 @@ class Loader:
         if drawn.flip:
             points, visible = points[..., self._mirror, :], visible[..., self._mirror]
         return points, visible
+
+
+def _in_pixels(points, visible, size):
+    """(.., K, 3) of normalised points (.., K, 2) and whether they count."""
+    return np.concatenate([geometry.denormalise(points, size), visible[..., None]], axis=-1)

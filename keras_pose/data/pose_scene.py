@@ -19,7 +19,8 @@ class Scene:
 
     truth: (K, 2). visible: (K,) which of them are annotated, and inside the input. area: of the
     person's box, square pixels. others: (P, K, 3) x, y and visible, inside the input, of the other
-    persons. near: how many of them overlap, see pose_error_inputs.near.
+    persons. near: how many of them overlap, see pose_error_inputs.near. stand_in: (K, 3) x, y and
+    valid, inside the input, of a guess at what is not annotated.
     """
 
     truth: np.ndarray
@@ -27,26 +28,31 @@ class Scene:
     area: float
     others: np.ndarray
     near: int
+    stand_in: np.ndarray
 
     @classmethod
     def empty(cls, joints):
         """Of a crop without anyone: nothing can be drawn from it."""
-        return cls(np.zeros((joints, 2)), np.zeros(joints, bool), 1.0, np.zeros((0, joints, 3)), 0)
+        nothing, nobody = np.zeros((joints, 3)), np.zeros((0, joints, 3))
+        return cls(nothing[:, :2], np.zeros(joints, bool), 1.0, nobody, 0, nothing)
 
     @classmethod
-    def seen(cls, sample, scale, truth, visible, others, size):
+    def seen(cls, sample, scale, truth, visible, others, size, stand_in=None):
         """Of a sample that is looked at `scale` times as large as in its picture.
 
-        truth: (K, 2); visible: (K,) annotated; others: (P, K, 3); all in pixels of the input, with
-        sides swapped in a mirror image. size: (H, W); what lies beyond does not count.
+        truth: (K, 2); visible: (K,) annotated; others: (P, K, 3); stand_in: (K, 3) or None; all in
+        pixels of the input, with sides swapped in a mirror image. size: (H, W); what lies beyond
+        does not count.
         """
-        everybody = np.concatenate([np.column_stack([truth, visible])[None], others])
+        guess = np.zeros((len(truth), 3)) if stand_in is None else stand_in
+        own = np.column_stack([truth, visible])
+        everybody = np.concatenate([own[None], guess[None], others])
         places = geometry.normalise(everybody[..., :2], size)
         everybody[..., 2] *= ((places >= 0) & (places < 1)).all(axis=-1)
-        beside = everybody[1:]
+        beside = everybody[2:]
         beside = beside[(beside[..., 2] > 0).any(axis=1)]
         area = box_area(sample) * scale**2
-        return cls(truth, everybody[0, :, 2] > 0, area, beside, near(sample))
+        return cls(truth, everybody[0, :, 2] > 0, area, beside, near(sample), everybody[1])
 
     @classmethod
     def of_crop(cls, sample, box, size):
@@ -60,13 +66,13 @@ class Scene:
 
 
 def stacked(scenes):
-    """truth, visible, area and others of `synthesise`, and near (B,), of B scenes."""
+    """What `synthesise` takes of B scenes, by name, and near (B,)."""
     room = np.zeros((len(scenes), max(len(s.others) for s in scenes), *scenes[0].others.shape[1:]))
     for row, scene in zip(room, scenes, strict=True):
         row[: len(scene.others)] = scene.others
-    truth, visible = (np.stack([getattr(s, name) for s in scenes]) for name in ("truth", "visible"))
-    area, company = (np.array([getattr(s, name) for s in scenes]) for name in ("area", "near"))
-    return truth, visible, area, room, company
+    names = ("truth", "visible", "area", "stand_in")
+    given = {name: np.stack([getattr(s, name) for s in scenes]) for name in names}
+    return {**given, "others": room}, np.array([s.near for s in scenes])
 
 
 def input_poses(scenes, skeleton, rngs, size, intact=0.0, errors=()):
@@ -74,15 +80,18 @@ def input_poses(scenes, skeleton, rngs, size, intact=0.0, errors=()):
     (H, W), and 1 or 0, whether there is one; x and y are 0 where there is none.
 
     scenes: of B persons; rngs: B generators, see pose_error_inputs.generators. intact: the chance
-    that a person's pose is the truth as it is, not the paper's. Even a good key point is drawn up
-    to d(.85) away from it, so without some that are exact nothing teaches to leave those alone.
+    that a person's pose is the truth, or the stand-in, as it is, not the paper's. Even a good key
+    point is drawn up to d(.85) away from it, so without some that are exact nothing teaches to
+    leave those alone.
     errors: kinds that are more or less likely than the paper's, see pose_error_rates.scaled.
     """
     kept = np.array([intact > 0 and rng.random() < intact for rng in rngs])
-    truth, visible, area, others, company = stacked(scenes)
+    given, company = stacked(scenes)
+    visible, guess = given["visible"], given["stand_in"]
     table = scaled(chances(skeleton, visible.sum(axis=1), company), errors)
-    points, valid, _ = synthesise(truth, visible, area, others, table, skeleton, rngs)
-    points = np.where(kept[:, None, None], truth, points)
-    valid = np.where(kept[:, None], visible, valid)
+    points, valid, _ = synthesise(**given, chances=table, skeleton=skeleton, rngs=rngs)
+    true = np.where(visible[..., None], given["truth"], guess[..., :2])
+    points = np.where(kept[:, None, None], true, points)
+    valid = np.where(kept[:, None], visible | (guess[..., 2] > 0), valid)
     points = np.where(valid[..., None], geometry.normalise(points, size), 0.0)
     return np.concatenate([points, valid[..., None]], axis=-1).astype(np.float32)

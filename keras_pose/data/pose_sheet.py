@@ -38,12 +38,16 @@ def sheet(reader, input_size, order, count=6, seed=0, epoch=0, crop_margin=1.25)
     if not shown:
         raise PoseError("a readable picture", "none", reader.skips.summary() or "Check the data.")
     indices, pictures, scenes = (list(part) for part in zip(*shown, strict=True))
-    truth, visible, area, room, company = stacked(scenes)
+    given, company = stacked(scenes)
+    truth, visible = given["truth"], given["visible"]
     table = chances(reader.skeleton, visible.sum(axis=1), company)
     only = np.broadcast_to(np.eye(len(CLASSES))[:, None, None], (len(CLASSES), *table.shape))
     found = [
         synthesise(
-            truth, visible, area, room, chance, reader.skeleton, generators(seed, epoch, indices)
+            **given,
+            chances=chance,
+            skeleton=reader.skeleton,
+            rngs=generators(seed, epoch, indices),
         )
         for chance in (table, *only)
     ]

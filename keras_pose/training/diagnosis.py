@@ -105,7 +105,7 @@ def matched(path, reader, least=0.1):
         raise PoseError(
             "COCO data for a file of results, which name persons by COCO's picture ids",
             f"{path} for {reader.skeleton.name} data of another kind",
-            "Give the model itself in place of its results.",
+            "Take data in COCO's format, or give the model itself in place of its results.",
         )
     results = read_results(path, reader.skeleton.count, reader.files.keys(), reader.category)
     results = [r for r in results if r["category_id"] == reader.category]

@@ -107,7 +107,9 @@ class Recipe:
     used, 0 for all; reach: share of the crop beyond its border up to which annotated key points
     count, for networks that predict coordinates; intact: chance that the pose that a network
     refines is the truth as it is, and not drawn from it; errors: pairs (kind, factor), kinds of
-    errors that are drawn so many times as often as in the paper; frozen: names of layers whose
+    errors that are drawn so many times as often as in the paper; stand_in: a file of results in
+    COCO's format of the training pictures, from which that pose is drawn where the truth is not
+    annotated, "" for none; frozen: names of layers whose
     weights are not trained; a name stands for all that begin with it and "_" too, as stage1 for
     stage1_conv1; workers: threads that prepare batches; deterministic: ask TensorFlow for bit-equal
     runs, at some cost in speed.
@@ -131,6 +133,7 @@ class Recipe:
     reach: float = 0.0
     intact: float = 0.0
     errors: tuple = ()
+    stand_in: str = ""
     frozen: tuple = ()
     workers: int = 2
     deterministic: bool = False

@@ -51,13 +51,15 @@ class Run:
         self.data = name_of(data)
         position = self._position(resume)
         strategy.seed(recipe.seed, recipe.deterministic)
-        self.train_reader = Subset(open_reader(data, "train"), recipe.samples)
+        whole = open_reader(data, "train")
+        self.train_reader = Subset(whole, recipe.samples)
         self.val_reader = Subset(open_reader(data, "val"), recipe.validate)
         self._warn_of_known_persons()
         self.loader = Loader(
             self.train_reader, recipe.input_size, recipe.batch_size, augment=recipe.augment,
             seed=recipe.seed, crop_margin=recipe.crop_margin, reach=recipe.reach,
             intact=recipe.intact, errors=recipe.errors,
+            stand_in=_stand_in(recipe.stand_in, whole, self.train_reader.places),
         )  # fmt: skip
         self.loader.batch(0, 0)  # what cannot be read at all is said here, not by TensorFlow
         if position.get("persons", len(self.train_reader)) != len(self.train_reader):
@@ -288,6 +290,17 @@ def _batches(loader, epoch, start, workers):
     from keras_pose.data import pydataset
 
     return pydataset.epoch(loader, epoch, start, workers=workers)
+
+
+def _stand_in(path, reader, places):
+    """(N, K, 3) x, y and valid, of a reader's persons in these places, from a file of results."""
+    if not path:
+        return None
+    from keras_pose.runtime.refiner import known
+    from keras_pose.training import diagnosis
+
+    poses = diagnosis.of_everybody(path, reader)[places]
+    return np.concatenate([poses[..., :2], known(poses)[..., None]], axis=-1)
 
 
 def _write(network, path):
