@@ -97,6 +97,8 @@ def points(values, count, name):
     found = _numbers(values)
     if found is None or found.shape != (3 * count,):
         length = _kind(values) if found is None or found.ndim == 0 else len(found)
+        if found is None and isinstance(values, list):
+            length = f"{len(values)} values that are not all numbers"
         raise PoseError(
             f"{3 * count} numbers in 'keypoints': x, y, v of {count} points",
             f"{name} with {length}",
