@@ -1,7 +1,9 @@
 """apps/refine.py and what it is made of: anybody's results in, the same with better points out."""
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -344,14 +346,70 @@ def test_an_old_file_stays_until_the_new_one_is_whole(refiner, images, tmp_path)
 
     with pytest.raises(KeyboardInterrupt):
         refine_results(refiner, results, out, pictures)
-    assert out.read_text() == "old" and len(list(tmp_path.iterdir())) == 2
+    assert out.read_text() == "old" and len(list(tmp_path.iterdir())) == 2  # nothing to keep
     os.link(out, tmp_path / "kept")
     refine_results(refiner, results, out, PictureFiles(images))
     assert len(json.loads(out.read_text())) == 2
     assert (tmp_path / "kept").read_text() == "old"  # another file took its name, in one go
 
 
+def test_what_was_refined_before_it_was_stopped_is_kept(refiner, images, tmp_path):
+    results, out, told = tmp_path / "in.json", tmp_path / "out.json", []
+    results.write_text(json.dumps([entry(), entry(9), entry(), entry()]))
+    files, asked = PictureFiles(images), []
+
+    def pictures(picture):
+        asked.append(picture)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return files(picture)
+
+    with pytest.raises(KeyboardInterrupt):
+        refine_results(refiner, results, out, pictures, tell=told.append)
+    written = json.loads((tmp_path / "out.json.part").read_text())
+    assert [one["image_id"] for one in written] == [7, 9] and not out.exists()
+    assert np.abs(found(written[1])[:, :2] - TRUTH[9]).max() < 1.0
+    assert told == [f"stopped: the first 2 entries are in {tmp_path / 'out.json.part'}"]
+    refine_results(refiner, results, out, files)  # begins again, and leaves nothing behind
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.json", "out.json"]
+
+
+def test_the_share_that_is_done_is_told(refiner, images, tmp_path):
+    results, shares = tmp_path / "in.json", []
+    given = [entry(), entry(5), entry(9)]
+    results.write_text(json.dumps(given))
+    refine_results(
+        refiner, results, tmp_path / "out.json", PictureFiles(images), tell=str, seen=shares.append
+    )
+    ends = [len(json.dumps(given[:n])) - 1 for n in (1, 2, 3)]
+    np.testing.assert_allclose(shares, np.array(ends) / len(json.dumps(given)))
+
+
 # the command
+
+
+def test_a_terminal_is_told_the_time_that_is_left(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    clock = iter([0.0, 10.0, 10.1, 40.0, 50.0])
+    monkeypatch.setattr(refine.time, "monotonic", lambda: next(clock))
+    screen, pipe = Terminal(), io.StringIO()
+    shown = refine._Terminal(screen)
+    shown.seen(0.25)
+    shown.seen(0.26)  # too soon after it
+    shown.complain("entry 3: odd")
+    shown.seen(0.5)
+    shown.done()
+    said = screen.getvalue()
+    assert " 25%, 0:00:30 left" in said and " 50%, 0:00:40 left" in said and "26%" not in said
+    # what remains to be read is what was complained about
+    assert re.sub(r"[^\n\r]*\r +\r", "", said) == "entry 3: odd\n"
+    shown = refine._Terminal(pipe)
+    shown.seen(0.25)
+    shown.complain("entry 3: odd")
+    assert pipe.getvalue() == "entry 3: odd\n"
 
 
 @pytest.fixture

@@ -59,6 +59,7 @@ def refine_results(
     pictures: Callable[..., np.ndarray],
     skeleton=None,
     tell: Callable[[str], None] = print,
+    seen: Callable[[float], None] = lambda share: None,
 ) -> Refined:
     """Writes a file of results with x and y of its key points refined, and nothing else changed.
 
@@ -67,9 +68,12 @@ def refine_results(
     skeleton: what the results' key points are: a Skeleton, its name, or names with commas; the
     model's where it is None. Key points go to the model by their names: what it does not know stays
     as it is, and what the results do not have it is not shown. tell: gets a line for each entry
-    that is strange, or that cannot be refined and is written as it was, byte by byte.
+    that is strange, or that cannot be refined and is written as it was, byte by byte. seen: gets
+    the share of the file, 0..1, that is behind each entry.
 
-    A list that breaks off is refined until there, see Refined.damage.
+    A list that breaks off is refined until there, see Refined.damage. Ctrl-C (KeyboardInterrupt)
+    leaves what was refined until then, a list of its own, beside `out` with ".part" behind its
+    name.
     Raises PoseError for files that cannot be read or written, a file that is no list, an `out` that
     is `results`, and skeletons without common names.
     """
@@ -77,12 +81,22 @@ def refine_results(
     results, out = Path(results), Path(out)
     part = out.with_name(out.name + ".part")
     _refuse(results, out, part)
+    written, kept = 0, False
     try:
         with open(results, "rb") as source, open(part, "wb") as target:
+            size = os.fstat(source.fileno()).st_size
             target.write(b"[")
-            for entry in file.entries(source, results):
-                target.write((b",\n" if file.counts.entries > 1 else b"\n") + entry)
-            target.write(b"\n]\n")
+            try:
+                for end, entry in file.entries(source, results):
+                    target.write((b",\n" if written else b"\n") + entry)
+                    written += 1
+                    seen(end / size)
+            except KeyboardInterrupt:
+                kept = written > 0
+                tell(f"stopped: the first {written} entries are in {part}" if kept else "stopped")
+                raise
+            finally:
+                target.write(b"\n]\n")
         os.replace(part, out)
     except OSError as error:
         raise PoseError(
@@ -91,8 +105,9 @@ def refine_results(
             "Check the paths, and the room on the disk.",
         ) from error
     finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        if not kept:
+            with contextlib.suppress(OSError):
+                part.unlink()
     return file.counts
 
 
@@ -113,10 +128,10 @@ class _File:
             )
 
     def entries(self, source, name):
-        """The bytes of each entry, refined where that can be."""
+        """Where each entry ends in the file, and its bytes, refined where that can be."""
         try:
             for byte, raw in JsonList(source, name):
-                where = f"entry {self.counts.entries} at byte {byte}"
+                where, end = f"entry {self.counts.entries} at byte {byte}", byte + len(raw)
                 self.counts.entries += 1
                 try:
                     raw = self._entry(raw, where)
@@ -125,7 +140,7 @@ class _File:
                     self._add(self.counts.kept, error.expected)
                     said = f"expected {error.expected}, received {error.received}"
                     self._tell(f"{where}: {said}; written as it was")
-                yield raw
+                yield end, raw
         except Damaged as error:
             self.counts.damage = error.received
             self._tell(f"cut or damaged: {error.received}. {error.advice}")
