@@ -164,6 +164,15 @@ def test_a_stand_in_is_moved_with_the_picture_and_counts_where_the_truth_does_no
         Loader(reader, SIZE, 6, stand_in=guess[:5])
 
 
+def test_who_is_shown_instead_of_an_unreadable_picture_brings_an_own_guess():
+    reader = DotsReader(4, broken=[2])
+    guess = np.stack([np.column_stack([s.keypoints, np.ones(14)]) for s in reader.samples])
+    for n, sample in enumerate(reader.samples):
+        reader.samples[n] = dataclasses.replace(sample, visible=np.arange(14) == n)
+    pose = Loader(reader, SIZE, 4, poses=True, intact=1.0, stand_in=guess).batch(0, 0)[0]["pose"]
+    assert np.array_equal(pose[2], pose[3]) and not np.array_equal(pose[1], pose[3])
+
+
 def test_a_kind_that_is_left_out_is_good(monkeypatch):
     reader, errors = DotsReader(6), (("inversion", 0.0),)
     only(monkeypatch, INVERSION)

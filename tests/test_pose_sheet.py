@@ -55,6 +55,14 @@ def test_each_kind_has_its_tile_and_its_colour(tiles):
     assert not any(_of(row[0], kind).sum() > 10 for kind in range(len(CLASSES)))
 
 
+def test_a_kind_that_a_recipe_leaves_out_is_not_in_the_draw(tiles):
+    none = [(kind, 0.0) for kind in CLASSES[1:]]
+    row = tiles(_with_others(DotsReader(1)), errors=none)[0]
+    drawn = [_of(row[1], kind).sum() for kind in range(len(CLASSES))]
+    assert drawn[0] > 50 and max(drawn[1:]) < 10
+    assert _of(row[2 + SWAP], SWAP).sum() > 50  # what each kind is can still be seen
+
+
 def test_who_is_alone_is_not_swapped(tiles):
     alone, beside = tiles(DotsReader(1))[0], tiles(_with_others(DotsReader(1)))[0]
     assert _of(alone[2 + SWAP], SWAP).sum() == 0 < _of(beside[2 + SWAP], SWAP).sum()

@@ -277,9 +277,10 @@ def test_a_run_draws_from_a_file_what_is_not_annotated(pictures, tmp_path):
     write_results(path, results)
     recipe = Recipe(
         "PoseFix", network={"input_size": (32, 32), "backbone": "mobilenet_v2", "alpha": 0.35},
-        samples=3, epochs=1, batch_size=3, intact=1.0, stand_in=str(path),
+        samples=3, epochs=1, batch_size=3, intact=0.5, errors=(("miss", 2.0),), stand_in=str(path),
     )  # fmt: skip
     made = run.Run(recipe, tmp_path / "val.json", tmp_path / "run", False, False)
+    assert (made.loader.intact, made.loader.errors) == (0.5, (("miss", 2.0),))
     assert made.train_reader.places.tolist() == [0, 2, 5]
     expected = np.array([pictures.samples[n].keypoints for n in (0, 2, 5)])
     np.testing.assert_allclose(made.loader.stand_in[:2, :, :2], expected[:2], atol=1e-2)

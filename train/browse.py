@@ -4,7 +4,8 @@ python train/browse.py RECIPE --data DIR --out sheet.png [--split val] [--count 
 python train/browse.py RECIPE --data DIR --out poses.png --poses [--count 6]
 
 --poses shows what a refiner learns from: a row of each person's ground truth, an input pose drawn
-from it, and every key point good, jittered, inverted, swapped and missed.
+from it, and every key point good, jittered, inverted, swapped and missed. The recipe's errors are
+in it, what is intact and what stands in are not.
 """
 
 import argparse
@@ -54,6 +55,7 @@ def main(arguments=None):
             recipe.seed,
             options.epoch,
             recipe.crop_margin,
+            recipe.errors,
         )
     else:
         picture = sheet(loader, options.count or 24, epoch=options.epoch)

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_pose import geometry
 from keras_pose.data.pose_error_inputs import generators
-from keras_pose.data.pose_error_rates import chances
+from keras_pose.data.pose_error_rates import chances, scaled
 from keras_pose.data.pose_errors import synthesise
 from keras_pose.data.pose_scene import Scene, stacked
 from keras_pose.data.sheet import enlarged
@@ -25,14 +25,15 @@ _TRUTH = (255, 255, 0)  # of the circles around true key points, as in the paper
 _WAY = (255, 255, 255)
 
 
-def sheet(reader, input_size, order, count=6, seed=0, epoch=0, crop_margin=1.25) -> np.ndarray:
+def sheet(reader, input_size, order, count=6, seed=0, epoch=0, crop_margin=1.25, errors=()):
     """One row a person: the truth, a draw as training gets it, and all key points of each kind.
 
     reader: of labelled pictures; input_size: (H, W) of the crops, which are not augmented; order:
     indices of samples, of which the first `count` with a readable picture are shown. A white line
     leads from the true key point, a yellow circle, to where it was put, a dot in the colour of its
     kind. Key points for which a kind has no candidate are left out: nobody else, nobody to swap
-    with. Returns RGB uint8. Raises PoseError when no picture can be read.
+    with. errors: how likely the kinds are in the draw, see pose_error_rates.scaled. Returns
+    (H, W, 3) RGB uint8. Raises PoseError when no picture can be read.
     """
     shown = list(itertools.islice(_readable(reader, input_size, order, crop_margin), count))
     if not shown:
@@ -40,7 +41,7 @@ def sheet(reader, input_size, order, count=6, seed=0, epoch=0, crop_margin=1.25)
     indices, pictures, scenes = (list(part) for part in zip(*shown, strict=True))
     given, company = stacked(scenes)
     truth, visible = given["truth"], given["visible"]
-    table = chances(reader.skeleton, visible.sum(axis=1), company)
+    table = scaled(chances(reader.skeleton, visible.sum(axis=1), company), errors)
     only = np.broadcast_to(np.eye(len(CLASSES))[:, None, None], (len(CLASSES), *table.shape))
     found = [
         synthesise(

@@ -53,18 +53,18 @@ def PoseFix(
 
     backbone, alpha, stride_in, frozen_norm, level, deconvolutions, filters, kernel: as of
     SimpleBaseline. weights: what to begin with, see keras_pose.models.start; those of a backbone
-    that has only seen pictures leave what reads the pose at zero. pipeline: what goes in and comes
-    out (Figure 6): coarse to fine as published, "F2F", "C2C", or with one of its two losses alone,
-    "C2F-LH", "C2F-LC". sigma: of the input's Gaussians, and C2C's targets, in pixels of the
+    that has only seen pictures leave what reads the pose in it at zero. pipeline: what goes in and
+    comes out (Figure 6): coarse to fine as published, "F2F", "C2C", or with one of its two losses
+    alone, "C2F-LH", "C2F-LC". sigma: of the input's Gaussians, and C2C's targets, in pixels of the
     picture; 7 at 256 x 192 and 9 at 384 x 288 as released. Their peak is as far above nothing as
     white is above black in the normalised picture. pose_stride: 1, the pose is concatenated with
     the picture; 2, it is drawn at half the sides and joins behind the first convolution
     (keras_pose.backbones.beside), which costs a phone less; s, it is drawn as large as the maps and
-    joins the backbone's enlarged features, so that a backbone that has seen pictures alone stays
-    as good as it is. blocks: residual separable convolutions before the maps, which
-    the paper does not have; a pose that joins there needs some to be heard beyond its own cells.
-    decoder: of the codec; None is "soft", of C2C "fit". corner: the released geometry of the maps,
-    see IntegralHeatmap.
+    joins the backbone's enlarged features, so that a backbone that has seen pictures alone stays as
+    good as it is. blocks: residual separable convolutions before the maps, which the paper does not
+    have; a pose that joins there needs some to be heard beyond its own cells. decoder: of the
+    codec; None is "soft", of C2C "fit". corner: the released geometry of the maps, see
+    IntegralHeatmap.
 
     Raises PoseError for what SimpleBaseline refuses, and choices that do not exist.
     """

@@ -108,8 +108,8 @@ class Recipe:
     count, for networks that predict coordinates; intact: chance that the pose that a network
     refines is the truth as it is, and not drawn from it; errors: pairs (kind, factor), kinds of
     errors that are drawn so many times as often as in the paper; stand_in: a file of results in
-    COCO's format of the training pictures, from which that pose is drawn where the truth is not
-    annotated, "" for none; frozen: names of layers whose
+    COCO's format of the training pictures, from which that pose is drawn where no truth is
+    annotated in the crop, "" for none; frozen: names of layers whose
     weights are not trained; a name stands for all that begin with it and "_" too, as stage1 for
     stage1_conv1; workers: threads that prepare batches; deterministic: ask TensorFlow for bit-equal
     runs, at some cost in speed.
