@@ -146,6 +146,8 @@ def test_the_released_geometry_is_an_argument():
     [
         ({"pipeline": "F2C"}, "pipeline as one of"),
         ({"pose_stride": 8}, "pose_stride as 1, 2, 4"),
+        ({"pose_stride": True}, "pose_stride as 1, 2, 4"),
+        ({"pose_stride": 4.0}, "pose_stride as 1, 2, 4"),
         ({"blocks": -1}, "blocks as a whole number"),
         ({"blocks": 1.0}, "blocks as a whole number"),
         ({"sigma": 0.0}, "sigma as a number above 0"),

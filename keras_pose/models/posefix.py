@@ -112,7 +112,7 @@ def PoseFix(
 
 def _late(pose_stride, stride) -> bool:
     """Whether the pose joins behind the backbone. stride: of the maps. Raises PoseError."""
-    if pose_stride not in (1, 2, stride):
+    if type(pose_stride) is not int or pose_stride not in (1, 2, stride):
         raise PoseError(
             f"pose_stride as {', '.join(map(str, sorted({1, 2, stride})))}",
             repr(pose_stride),
