@@ -42,7 +42,7 @@ def joined(recipe, estimator):
     Raises PoseError for another network than a SimpleBaseline, and for another input size.
     """
     from keras_pose import models
-    from keras_pose.models.end_to_end import SET
+    from keras_pose.models.parts import SET
 
     first = models.load(estimator)
     size = tuple(recipe.input_size)

@@ -97,11 +97,15 @@ def test_a_saved_one_is_the_same(joined, tmp_path):
     "changes, said",
     [
         ({"estimator": {**PART, "loss": "mse"}}, "network.loss=softmax"),
-        ({"estimator": {**PART, "weights": None}}, "estimator without"),
-        ({"refiner": {**PART, "input_size": [32, 32]}}, "refiner without"),
+        ({"estimator": {**PART, "weights": None}}, "estimator as arguments of SimpleBaseline"),
+        ({"refiner": {**PART, "input_size": [32, 32]}}, "refiner as arguments of PoseFix"),
+        ({"estimator": {"nonsense": 1}}, "Received nonsense"),
+        ({"refiner": {1: 2, "loss": "mse"}}, "Received 1, loss"),
+        ({"estimator": 3}, "estimator as a dict"),
+        ({"refiner": ()}, "refiner as a dict"),
         ({"refiner": {**PART, "pipeline": "F2C"}}, "pipeline as one of"),
     ],
-    ids=["taught Gaussians", "weights", "size", "pipeline"],
+    ids=str,
 )
 def test_what_cannot_be_built_is_refused(changes, said):
     with pytest.raises(PoseError, match=said):

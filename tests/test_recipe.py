@@ -129,7 +129,7 @@ def test_overrides_reach_the_arguments_of_a_base():
     assert loaded.network == whole.network | {"base_arguments": arguments}
     with pytest.raises(PoseError, match="a plain key"):
         recipe.load("graph_pcnn_mobile_lsp", ["network.base_arguments.filters.more=16"])
-    with pytest.raises(PoseError, match="base_arguments of SimpleBaseline"):
+    with pytest.raises(PoseError, match="base_arguments as arguments of SimpleBaseline"):
         recipe.load("graph_pcnn_mobile_lsp", ["network.base_arguments.width=16"]).build(
             "lsp14", start=False
         )

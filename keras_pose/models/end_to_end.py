@@ -12,12 +12,12 @@ from keras import layers, ops
 from keras_pose.codecs import SoftmaxHeatmap
 from keras_pose.errors import PoseError
 from keras_pose.layers import SoftArgmax
+from keras_pose.models import parts
 from keras_pose.models.network import PoseNetwork
 from keras_pose.models.posefix import PoseFix
 from keras_pose.models.simple_baseline import SimpleBaseline
 
 ESTIMATED = "estimated"  # the prediction that holds the estimator's maps
-SET = ("skeleton", "input_size", "weights")  # of both parts' arguments, by this network's own
 
 
 def EndToEnd(
@@ -39,23 +39,20 @@ def EndToEnd(
     PoseFix, but for the skeleton, the input size and the weights. weights, refiner_weights: what
     each begins with, see keras_pose.models.start; in the paper a trained estimator, and a backbone.
 
-    Raises PoseError for what either refuses, and for arguments that are set here.
+    Raises PoseError for what either refuses, for arguments that it does not have and those that are
+    set here.
     """
-    parts = {"estimator": dict(estimator or {}), "refiner": dict(refiner or {})}
-    for name, given in parts.items():
-        if set(given) & set(SET):
-            raise PoseError(
-                f"{name} without {', '.join(SET)}", ", ".join(sorted(given)), "Leave these out."
-            )
-    own = {"skeleton": skeleton, "input_size": input_size}
-    first = SimpleBaseline(**{"loss": "softmax", **parts["estimator"]}, **own, weights=weights)
+    estimator = parts.checked("estimator", estimator, SimpleBaseline)
+    refiner = parts.checked("refiner", refiner, PoseFix)
+    shared = {"skeleton": skeleton, "input_size": input_size}
+    first = SimpleBaseline(**{"loss": "softmax", **estimator}, **shared, weights=weights)
     if not isinstance(first.codec, SoftmaxHeatmap):
         raise PoseError(
             "an estimator whose maps have a mean, taught by loss='softmax'",
             f"a {first.codec.kind} one",
             "Train SimpleBaseline with --set network.loss=softmax.",
         )
-    second = PoseFix(**parts["refiner"], **own, weights=refiner_weights)
+    second = PoseFix(**refiner, **shared, weights=refiner_weights)
 
     image, maps = first.inputs[0], first.output[first.prediction]
     points = SoftArgmax(dtype="float32", name="estimated_points")(maps)
@@ -65,10 +62,7 @@ def EndToEnd(
     refined = second.inference()({"image": image, "pose": pose})
     arguments = {
         "skeleton": first.skeleton.to_dict(), "input_size": list(first.input_size),
-        **{
-            name: {k: v for k, v in part.arguments.items() if k not in SET}
-            for name, part in (("estimator", first), ("refiner", second))
-        },
+        "estimator": parts.own(first), "refiner": parts.own(second),
     }  # fmt: skip
     return PoseNetwork(
         image,

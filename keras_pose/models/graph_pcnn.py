@@ -16,11 +16,10 @@ import inspect
 
 from keras_pose.codecs import RefinedPoints
 from keras_pose.errors import PoseError
-from keras_pose.models import branch, guided, start
+from keras_pose.models import branch, guided, parts, start
 from keras_pose.models.network import PoseNetwork
 
 COPY = "localisation_"  # what the names of the second copy's layers begin with
-_SET = ("skeleton", "input_size", "weights")  # of the base's arguments, by this network's own
 
 
 def GraphPCNN(
@@ -66,7 +65,7 @@ def GraphPCNN(
     first = _base(arguments, None if whole else weights)
     arguments |= {
         "skeleton": first.skeleton.to_dict(), "input_size": list(first.input_size), "weights": None,
-        "base_arguments": {k: v for k, v in first.arguments.items() if k not in _SET},
+        "base_arguments": parts.own(first),
     }  # fmt: skip
     if stages == 1:
         made = PoseNetwork(
@@ -109,7 +108,7 @@ def _criterion(refiner, first, arguments):
 
 def _base(arguments, weights):
     """The base, which begins with `weights`."""
-    name, given = arguments["base"], arguments["base_arguments"]
+    name = arguments["base"]
     builder = getattr(importlib.import_module("keras_pose.models"), str(name), None)
     known = inspect.signature(builder).parameters if inspect.isfunction(builder) else {}
     if "skeleton" not in known or name == "GraphPCNN":
@@ -118,17 +117,11 @@ def _base(arguments, weights):
             repr(name),
             "Take HRNet, RePose, RePoseLite or SimpleBaseline.",
         )
-    own = {k: v for k, v in arguments.items() if k in _SET[:2]}
-    unknown = sorted(set(given) - (known.keys() - set(_SET)))
-    if unknown:
-        raise PoseError(
-            f"base_arguments of {name}, but for {', '.join(_SET)}",
-            ", ".join(unknown),
-            "GraphPCNN has these three itself; the others are its base's.",
-        )
+    given = parts.checked("base_arguments", arguments["base_arguments"], builder)
+    shared = {k: arguments[k] for k in ("skeleton", "input_size")}
     if "weights" in known:
-        return builder(**given, **own, weights=weights)
-    made = builder(**given, **own)
+        return builder(**given, **shared, weights=weights)
+    made = builder(**given, **shared)
     if weights is not None:
         start.start(made, None, weights)
     return made
@@ -138,13 +131,10 @@ def _checked(arguments) -> bool:
     """Refuses what the parts do not refuse themselves. Returns whether the weights are those of
     two stages."""
     start.check({"frozen_norm": False, **arguments})
-    given = arguments["base_arguments"]
-    arguments["base_arguments"] = given = {} if given is None else given
     for name in ("hidden", "proportion"):
         if isinstance(arguments[name], tuple):
             arguments[name] = list(arguments[name])  # as a file gives it back
     for name, good, wanted in (
-        ("base_arguments", isinstance(given, dict), "a dict, the arguments of the base"),
         ("stages", arguments["stages"] in (1, 2), "1 or 2"),
         ("shuffle", isinstance(arguments["shuffle"], bool), "True or False"),
     ):
