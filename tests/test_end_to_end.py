@@ -10,6 +10,7 @@ from keras_pose import models
 from keras_pose.errors import PoseError
 from keras_pose.models import EndToEnd, PoseFix, SimpleBaseline
 from keras_pose.task import PoseTask
+from keras_pose.training.recipe import Recipe
 
 OWN = {"skeleton": ARM.to_dict(), "input_size": [32, 32]}
 PART = {"backbone": "mobilenet_v2", "alpha": 0.35, "level": 8, "deconvolutions": 1, "filters": 8}
@@ -81,6 +82,40 @@ def test_what_is_refined_teaches_the_estimator_too(joined):
     assert all(np.abs(g).max() > 1e-6 for g in tape.gradient(second, estimating))
     assert all(g is None for g in tape.gradient(first, [weights[key] for key in own]))
     assert all(g is not None for g in tape.gradient(total, list(weights.values())))
+
+
+def recipe(network, **fields):
+    return Recipe("EndToEnd", {"input_size": (32, 32), **network}, **fields)
+
+
+def test_frozen_layers_are_those_of_both_parts():
+    """So that the refiner is trained as it is without the estimator."""
+    both = recipe({"estimator": PART, "refiner": PART}, frozen=("Conv1", "bn")).build(ARM)
+    alone = Recipe("PoseFix", {"input_size": (32, 32), **PART}, frozen=("Conv1", "bn")).build(ARM)
+    refiner = both.get_layer("posefix")
+    paths = [w.path for w in alone.trainable_weights]
+    assert [w.path for w in refiner.trainable_weights] == paths
+    assert "Conv1/kernel" not in paths and "expanded_conv_depthwise/kernel" in paths
+    of_refiner = {id(w) for w in refiner.weights}
+    rest = [w.path for w in both.trainable_weights if id(w) not in of_refiner]
+    assert "Conv1/kernel" not in rest and "expanded_conv_depthwise/kernel" in rest
+    with pytest.raises(PoseError, match="layers with weights in frozen"):
+        recipe({"estimator": PART, "refiner": PART}, frozen=("nothing",)).build(ARM)
+    one = recipe({"estimator": PART, "refiner": {**PART, "blocks": 1}}, frozen=("refined1",))
+    frozen = [w.path for w in one.build(ARM).non_trainable_weights]
+    assert "refined1_depthwise/kernel" in frozen  # a name that only one of them knows
+
+
+@pytest.mark.parametrize(("part", "weights"), [("estimator", ""), ("refiner", "refiner_")])
+def test_frozen_normalisation_of_either_part_needs_weights(part, weights, parts):
+    frozen = {"estimator": PART, "refiner": PART, part: {**PART, "frozen_norm": True}}
+    with pytest.raises(PoseError, match=f"network.{weights}weights=FILE.*{part}.frozen_norm=false"):
+        recipe(frozen).build(ARM)
+    assert recipe(frozen).build(ARM, start=False)
+    begun = recipe({**frozen, f"{weights}weights": "gone.keras"})
+    with pytest.raises(PoseError, match=r"gone\.keras"):
+        begun.build(ARM)
+    assert begun.build(ARM, start=False)
 
 
 def test_a_saved_one_is_the_same(joined, tmp_path):

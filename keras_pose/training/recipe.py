@@ -25,6 +25,8 @@ _LIMITS = {
     "momentum": (0, 1),
 }  # fmt: skip
 _POSITIVE = ("rate", "slow_factor")
+# arguments of a network that hold those of one inside it, and which says what that begins with
+_INSIDE = {"base_arguments": "weights", "estimator": "weights", "refiner": "refiner_weights"}
 _RANGES = [
     (("epochs", "batch_size", "ema_every", "save_every", "workers"), 1, math.inf),
     (("samples", "validate", "seed"), 0, math.inf),
@@ -109,10 +111,10 @@ class Recipe:
     refines is the truth as it is, and not drawn from it; errors: pairs (kind, factor), kinds of
     errors that are drawn so many times as often as in the paper; stand_in: a file of results in
     COCO's format of the training pictures, from which that pose is drawn where no truth is
-    annotated in the crop, "" for none; frozen: names of layers whose
-    weights are not trained; a name stands for all that begin with it and "_" too, as stage1 for
-    stage1_conv1; workers: threads that prepare batches; deterministic: ask TensorFlow for bit-equal
-    runs, at some cost in speed.
+    annotated in the crop, "" for none; frozen: names of layers whose weights are not trained, in
+    networks inside the network too; a name stands for all that begin with it and "_" too, as
+    stage1 for stage1_conv1; workers: threads that prepare batches; deterministic: ask TensorFlow
+    for bit-equal runs, at some cost in speed.
     """
 
     builder: str
@@ -174,8 +176,9 @@ class Recipe:
         no layer has.
         """
         arguments = self.network
-        if not start and "weights" in arguments:
-            arguments = {**arguments, "weights": None}
+        if not start:
+            known = ("weights", *_INSIDE.values())
+            arguments = {k: None if k in known else v for k, v in arguments.items()}
         network = _builder(self.builder)(skeleton=skeleton, **arguments)
         # maps end where the crop does, and so do the points that are refined from theirs
         if self.reach and network.codec.head != "coordinates":
@@ -184,22 +187,23 @@ class Recipe:
                 f"reach={self.reach} with {self.builder}",
                 "Write --set reach=0, or take a network that predicts coordinates.",
             )
-        backbone = {**arguments, **(arguments.get("base_arguments") or {})}
-        if start and backbone.get("frozen_norm") and arguments.get("weights") is None:
-            raise PoseError(
-                "weights for a backbone whose normalisation is frozen",
-                "network.frozen_norm=True and no network.weights",
-                "Write --set network.weights=FILE, or --set network.frozen_norm=false to train it "
-                "from random weights.",
-            )
+        for place, part, name in _backbones(arguments) if start else ():
+            if part.get("frozen_norm") and arguments.get(name) is None:
+                raise PoseError(
+                    "weights for a backbone whose normalisation is frozen",
+                    f"{place}.frozen_norm=True and no network.{name}",
+                    f"Write --set network.{name}=FILE, or --set {place}.frozen_norm=false to train "
+                    "it from random weights.",
+                )
         self._freeze(network)
         return network
 
     def _freeze(self, network):
+        every = list(_layers(network))
         for name in self.frozen:
-            layers = [m for m in network.layers if f"{m.name}_".startswith(f"{name}_")]
+            layers = [m for m in every if f"{m.name}_".startswith(f"{name}_")]
             if not any(layer.weights for layer in layers):
-                known = sorted({m.name.split("_")[0] for m in network.layers if m.weights})
+                known = sorted({m.name.split("_")[0] for m in every if m.weights})
                 raise PoseError(
                     f"names of layers with weights in frozen, as {', '.join(known)}",
                     repr(name),
@@ -271,6 +275,24 @@ def _builder(name):
         known = [n for n in dir(models) if n[:1].isupper()]
         raise PoseError(f"a network among {known}", repr(name), nearest(name, known))
     return builder
+
+
+def _backbones(arguments):
+    """Of a network's arguments those that may be of a backbone: (where they stand, a dict of them,
+    name of the argument that says what the backbone begins with)."""
+    yield "network", arguments, "weights"
+    for inside, name in _INSIDE.items():
+        yield f"network.{inside}", arguments.get(inside) or {}, name
+
+
+def _layers(network):
+    """Its layers, and those of the networks among them."""
+    import keras
+
+    for layer in network.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
 
 
 def _parameters(name):
