@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 import table
+import trainings
 
 from keras_pose import presets, skeletons
 from keras_pose.data.open import open_reader
@@ -59,7 +60,7 @@ def score(model, coco_reader, lsp_reader, limit=0):
         )
     path = presets.resolve(model)
     row = {
-        "model": Path(model).name if Path(model).suffix != ".keras" else "/".join(path.parts[-2:]),
+        "model": table.name_of(model),
         "maker": maker,
         "skeleton": skeleton.name,
         "input": "x".join(map(str, size)),
@@ -73,7 +74,7 @@ def score(model, coco_reader, lsp_reader, limit=0):
     said = answering(predict, skeleton, lsp_reader.skeleton)
     found = evaluate.find(said, lsp_reader, size, margin, limit, progress=True).score(known)
     row["lsp_persons"] = found.persons - found.left_out
-    return row | {name: round(found.mean(name), 2) for name in ("pck@0.2", "pck@0.1")}
+    return row | trainings.pck(found)
 
 
 @command_line

@@ -18,7 +18,6 @@ from keras_pose.errors import PoseError, command_line
 from keras_pose.export.quiet import quiet
 
 DECODERS = ("argmax", "quarter", "dark")
-METRICS = ("pck@0.2", "pck@0.1")
 
 
 def ways(network):
@@ -57,7 +56,7 @@ def rows(run, reader, limit=0):
         predict = evaluate.of_network(model, output, decoder=decoder)
         margin = model.notes["crop_margin"]
         report = evaluate.find(predict, reader, model.input_size, margin, limit).score()
-        scores = {metric: round(report.mean(metric), 2) for metric in METRICS}
+        scores = trainings.pck(report)
         yield {"read": name, **scores, "persons": report.persons - report.left_out, **about}
 
 

@@ -73,8 +73,7 @@ def line(way, scores, before, recipe, taken):
 
 def pck(best, data, recipe, output=""):
     """PCK by metric of a prediction of a .keras."""
-    report = trainings.found(best, data, recipe, output).score()
-    return {name: round(report.mean(name), 2) for name in refined.METRICS}
+    return trainings.pck(trainings.found(best, data, recipe, output).score())
 
 
 @command_line
@@ -100,7 +99,7 @@ def main(arguments=None):
     refiner = evaluate.open_model(alone)
     found = refined.refined(refiner, reader, "MA-refine", poses, only, limit=limit)
     before, e2e = pck(first, data, recipe), trainings.minutes(both)
-    after = {name: found.pck()[name] for name in refined.METRICS}
+    after = trainings.pck(found.report)
     rows = [
         line("estimator", before, before, recipe, taken),
         line("estimator in E2E-refine", pck(both, data, recipe, ESTIMATED), before, recipe, e2e),

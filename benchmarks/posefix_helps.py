@@ -28,7 +28,7 @@ def row(one, reader, diagnoses):
     """A line of the table of a refined.Refined; diagnoses: its two."""
     from keras_pose.metrics.diagnosis import CLASSES
 
-    report = one.found.score(one.only)
+    report = one.report
     line = {
         "poses": one.name, "persons": report.persons - report.left_out,
         "key_points": len(one.only), "empty": report.unposed,

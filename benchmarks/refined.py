@@ -15,7 +15,6 @@ from keras_pose.errors import PoseError
 
 SMOKE = {"data": "figures:48", "estimators": ["repose_lite_s_figures"], "limit": 12}
 DRAWN, TRUTH = "drawn errors", "ground truth"
-METRICS = ("pck@0.2", "pck@0.1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +41,16 @@ class Refined:
         """(N, K): annotated, and known to whoever gave the poses."""
         return self.found.visible & np.isin(self.found.skeleton.keypoints, self.only)
 
+    @functools.cached_property
+    def report(self):
+        """training.evaluate.Report of the key points that whoever gave the poses knows."""
+        return self.found.score(self.only)
+
     def pck(self) -> dict:
         """PCK in percent, by metric, and before_ by metric of what was given."""
-        report, scores = self.found.score(self.only), {}
-        for name in METRICS:
-            before, after = report.mean(f"input {name}"), report.mean(name)
-            scores |= {f"before_{name}": round(before, 2), name: round(after, 2)}
+        before, scores = trainings.pck(self.report, "input "), {}
+        for name, after in trainings.pck(self.report).items():
+            scores |= {f"before_{name}": before[name], name: after}
         return scores
 
     def oks(self):

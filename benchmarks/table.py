@@ -1,4 +1,4 @@
-"""What the benchmarks share when they write: a table, and the command that made it."""
+"""What the benchmarks share when they write: a table, its names, and the command that made it."""
 
 import csv
 import os
@@ -10,6 +10,13 @@ from pathlib import Path
 def command(script) -> str:
     """How a script of this folder was called, as one would type it."""
     return shlex.join(["python", f"benchmarks/{Path(script).name}", *sys.argv[1:]])
+
+
+def name_of(model) -> str:
+    """What a model is called: its file's name, that of a run's best.keras with the run's, and a
+    preset's as it is."""
+    path = Path(model)
+    return "/".join(path.parts[-2:]) if path.suffix == ".keras" else path.name
 
 
 def write(path, rows):

@@ -12,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from keras_pose.errors import PoseError
 
 RESULTS = Path(__file__).parent / "results"
+METRICS = ("pck@0.2", "pck@0.1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,15 +104,15 @@ def found(best, data, recipe, output=""):
     return evaluate.find(predict, open_reader(data, "val"), size, margin, recipe.validate)
 
 
+def pck(report, of="") -> dict:
+    """PCK in percent, by metric. of: "input " for that of poses before they were refined."""
+    return {name: round(report.mean(f"{of}{name}"), 2) for name in METRICS}
+
+
 def scored(best, data, recipe) -> dict:
     """PCK of a run's best.keras, and the minutes that it took."""
     report = found(best, data, recipe).score()
-    return {
-        "pck@0.2": round(report.mean("pck@0.2"), 2),
-        "pck@0.1": round(report.mean("pck@0.1"), 2),
-        "persons": report.persons,
-        "minutes": minutes(best),
-    }
+    return {**pck(report), "persons": report.persons, "minutes": minutes(best)}
 
 
 def minutes(best) -> float:
