@@ -30,14 +30,14 @@ def of_posefix(recipe):
 def lines(pipeline, best, reader, estimated, recipe):
     """Rows of the table: drawn errors, and each estimator's poses, refined by one pipeline.
 
-    estimated: {name: what refined.estimated says}.
+    estimated: {name: (poses, names of the key points that they have)}, see refined.estimated.
     """
     from keras_pose.training import evaluate
 
     refiner = evaluate.open_model(best)
     found = [refined.refined(refiner, reader, refined.DRAWN, limit=recipe.validate)]
-    for name, (poses, only, file) in estimated.items():
-        found.append(refined.refined(refiner, reader, name, poses, only, file, recipe.validate))
+    for name, (poses, only) in estimated.items():
+        found.append(refined.refined(refiner, reader, name, poses, only, limit=recipe.validate))
     for one in found:
         yield {
             "pipeline": pipeline, "poses": one.name, "recipe": recipe.name,
@@ -74,8 +74,8 @@ def main(arguments=None):
     from keras_pose.data.open import open_reader
 
     reader = open_reader(data, "val")
-    names = {refined.name_of(model): model for model in given.estimators}
-    estimated = {n: refined.estimated(m, reader, recipe.validate) for n, m in names.items()}
+    names = refined.named(given.estimators)
+    estimated = {n: refined.estimated(m, reader, recipe.validate)[:2] for n, m in names.items()}
     rows = []
     for pipeline in given.pipelines:
         own = trainings.changed(recipe, {"pipeline": pipeline})

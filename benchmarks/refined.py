@@ -9,6 +9,7 @@ import functools
 from pathlib import Path
 
 import numpy as np
+import table
 import trainings
 
 from keras_pose.errors import PoseError
@@ -146,16 +147,24 @@ def refined(refiner, reader, name, poses=None, only=(), file=None, limit=0) -> R
 
 
 def of_estimators(refiner, models, reader, limit=0):
-    """Yields Refined of each estimator's poses, see `estimated`."""
-    for model in models:
+    """Yields Refined of each estimator's poses, see `estimated` and `named`."""
+    for name, model in named(models).items():
         poses, only, file = estimated(model, reader, limit)
-        yield refined(refiner, reader, name_of(model), poses, only, file, limit)
+        yield refined(refiner, reader, name, poses, only, file, limit)
 
 
-def name_of(model) -> str:
-    """What an estimator is called in tables: a file's name, of a run's best.keras with the run."""
-    path = Path(model)
-    return "/".join(path.parts[-2:]) if path.suffix == ".keras" else path.name
+def named(models) -> dict:
+    """Models by what they are called in tables. Raises PoseError for two of one name."""
+    names = [table.name_of(model) for model in models]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        same = [str(model) for model in models if table.name_of(model) == twice]
+        raise PoseError(
+            "models of different names, which tables and pictures tell apart",
+            f"{', '.join(same)}, each called {twice}",
+            "Rename a file, or a run's folder, or give each only once.",
+        )
+    return dict(zip(names, models, strict=True))
 
 
 def of_files(before, after, reader) -> Refined:

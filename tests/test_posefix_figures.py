@@ -104,6 +104,16 @@ def test_what_refines_is_no_estimator(reader, monkeypatch):
         refined.refined((lambda patches: None, LSP14, SIZE, 1.25), reader, "nobody")
 
 
+@pytest.mark.parametrize("name", ["fast.tflite", "run/best.keras"])
+def test_two_models_of_one_name_are_refused(name, reader):
+    models = [f"a/{name}", "other_preset", f"b/{name}"]
+    with pytest.raises(PoseError, match=f"a/{name}, b/{name}, each called {name}"):
+        next(refined.of_estimators(refiner(), models, reader))
+    other = ["b/fast.tflite", "a/run/best.keras", "other_preset"]
+    assert list(refined.named(other)) == ["fast.tflite", "run/best.keras", "other_preset"]
+    assert list(refined.named(other).values()) == other
+
+
 def test_a_line_says_what_refining_does(reader):
     """A refiner that moves everything by a third of the crop undoes what was right."""
     truth = refined.true(reader)
