@@ -23,11 +23,12 @@ DECODERS = ("argmax", "quarter", "dark")
 def ways(network):
     """What a network's answer can be read from: (name, its output, a decoder of maps or "").
 
-    Raises PoseError for a network without maps.
+    Raises PoseError for a network without maps, and for one whose maps are of a refined pose.
     """
-    if "heatmaps" not in network.output:
+    refines = network.extra_inputs or network.builder == "EndToEnd"
+    if refines or "heatmaps" not in network.output:
         raise PoseError(
-            "a network with heatmaps",
+            "a network with heatmaps of the picture alone",
             f"a {network.builder} with {', '.join(network.output)}",
             "Give a run of GraphPCNN, or of a network that may be its base.",
         )

@@ -18,10 +18,11 @@ from keras_pose.models import network as networks
 from keras_pose.training import evaluate, state
 
 
-def _network(*outputs):
+def _network(*outputs, builder="a builder", extra_inputs=()):
     return SimpleNamespace(
-        output=dict.fromkeys(outputs), prediction=outputs[-1], builder="a builder"
-    )
+        output=dict.fromkeys(outputs), prediction=outputs[-1], builder=builder,
+        extra_inputs=extra_inputs,
+    )  # fmt: skip
 
 
 def test_two_stages_are_read_in_one_way_more_than_their_base():
@@ -30,8 +31,20 @@ def test_two_stages_are_read_in_one_way_more_than_their_base():
     assert [name for name, _, _ in alone] == [f"base alone, {d}" for d in graph_pcnn.DECODERS]
     assert [name for name, _, _ in both[:-1]] == [f"stage 1, {d}" for d in graph_pcnn.DECODERS]
     assert both[-1] == ("stage 2", "points", "")
-    with pytest.raises(PoseError, match="with heatmaps"):
-        graph_pcnn.ways(_network("coordinates"))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        _network("coordinates"),
+        _network("heatmaps", builder="PoseFix", extra_inputs=("pose",)),
+        _network("estimated", "heatmaps", builder="EndToEnd"),
+    ],
+    ids=["no maps", "a refiner", "a refiner behind an estimator"],
+)
+def test_what_has_no_stages_is_refused(made):
+    with pytest.raises(PoseError, match=rf"picture alone\. Received a {made.builder}"):
+        graph_pcnn.ways(made)
 
 
 def test_a_line_says_what_was_read_and_from_which_run(monkeypatch, tmp_path):
