@@ -5,9 +5,10 @@
 Each estimator looks at the validation persons in their annotated crops, and --model refines what it
 says, in crops around that. Of an estimator with other key points, as MoveNet, those count that the
 data have too, and the others are missing in its poses. Two rows more are of errors drawn as in
-training, and of the ground truth, which should stay as it is. Errors are counted key points of each
-kind (train/diagnose.py). latency_ratio is the refiner's time over the estimator's, where both are
-.tflite files, interleaved on one thread.
+training, and of the ground truth, which should stay as it is. PCK is of `persons`, who have a
+torso to measure by; errors are counted key points of each kind (train/diagnose.py), of those
+`diagnosed`, who have a size. latency_ratio is the refiner's time over the estimator's, where both
+are .tflite files, interleaved on one thread.
 
 Writes posefix_helps.csv, posefix_errors.csv with the kinds of errors at each key point, and a
 picture of these for each estimator (PoseFix's figure 8).
@@ -31,7 +32,7 @@ def row(one, reader, diagnoses):
     report = one.report
     line = {
         "poses": one.name, "persons": report.persons - report.left_out,
-        "key_points": len(one.only), "empty": report.unposed,
+        "diagnosed": len(diagnoses[0].codes), "key_points": len(one.only), "empty": report.unposed,
     }  # fmt: skip
     line |= one.pck()
     for code, kind in enumerate(CLASSES):

@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import json
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -116,6 +118,8 @@ def test_two_models_of_one_name_are_refused(name, reader):
 
 def test_a_line_says_what_refining_does(reader):
     """A refiner that moves everything by a third of the crop undoes what was right."""
+    hips = [LSP14.index(f"{side}_hip") for side in ("left", "right")]
+    reader.samples[1].visible[hips] = False  # no torso, no PCK
     truth = refined.true(reader)
     for shift, better in ((0.0, True), (SIZE[0] / 3, False)):
         one = refined.refined(refiner(shift), reader, refined.TRUTH, truth)
@@ -126,7 +130,8 @@ def test_a_line_says_what_refining_does(reader):
         assert sum(line[kind] for kind in ("good", "jitter", "inversion", "swap", "miss")) == (
             annotated
         )
-        assert line["key_points"] == 14 and line["persons"] <= 5 and line["empty"] == 0
+        assert (line["persons"], line["diagnosed"]) == (4, 5)
+        assert line["key_points"] == 14 and line["empty"] == 0
         rows = posefix_oks.points(one)
         before, after = posefix_oks.pairs(rows, refined.TRUTH)
         assert (before > 0.999).all() and ((after > 0.99).all() == better)
@@ -134,6 +139,30 @@ def test_a_line_says_what_refining_does(reader):
         assert "of 5 poses" in told and ("worse in 100.0 %" in told) == (not better)
     drawn = refined.refined(refiner(), reader, refined.DRAWN)
     assert 20 < drawn.pck()["before_pck@0.1"] < 95
+
+
+def test_a_refiners_time_is_told_in_that_of_the_estimator(monkeypatch):
+    """None for what is no .tflite, and no place moves because of it."""
+    medians = {"refiner.tflite": 2.0, "slow.tflite": 8.0, "fast.tflite": 0.5}
+    asked = []
+
+    def timed(paths, threads, rounds):
+        asked.append([Path(path).name for path in paths])
+        return [SimpleNamespace(median=medians[name]) for name in asked[-1]]
+
+    monkeypatch.setattr("keras_pose.runtime.benchmark.compare", timed)
+    files = [Path("slow.tflite"), Path("best.keras"), None, Path("fast.tflite")]
+    assert posefix_helps.ratios("refiner.tflite", files, 3) == [0.25, None, None, 4.0]
+    assert asked == [["refiner.tflite", "slow.tflite", "fast.tflite"]]
+    assert posefix_helps.ratios("best.keras", files, 3) == [None] * 4
+    assert posefix_helps.ratios("refiner.tflite", files[1:3], 3) == [None] * 2
+    assert len(asked) == 1
+
+
+def test_a_pictures_name_is_part_of_a_path():
+    assert posefix_helps.plain("run/best.keras") == "run_best_keras"
+    assert posefix_helps.plain(refined.DRAWN) == "drawn_errors"
+    assert posefix_helps.plain("poseur_mobile_lsp14") == "poseur_mobile_lsp14"
 
 
 def test_a_key_point_that_was_not_given_is_far_from_everything(reader):
