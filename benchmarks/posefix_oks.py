@@ -59,6 +59,21 @@ def picture(rows, path):
     trainings.draw(figure, path)
 
 
+def _check(given):
+    """Raises PoseError for what --files cannot go with, and without data."""
+    others = [n for n in ("model", "estimators", "limit", "smoke") if getattr(given, n)]
+    if others:
+        raise PoseError(
+            "--files with --data alone",
+            ", ".join(f"--{name}" for name in others),
+            "Files hold what was refined already, and all of it is compared.",
+        )
+    if not given.data:
+        raise PoseError(
+            "--data, the COCO data that the files are of", "none", "Give it beside --files."
+        )
+
+
 @command_line
 def main(arguments=None):
     parser = refined.parser(__doc__.splitlines()[0], "runs/posefix_smoke")
@@ -68,12 +83,7 @@ def main(arguments=None):
         from keras_pose.data.open import open_reader
         from keras_pose.training import coco
     if given.files:
-        if not given.data or given.model or given.estimators:
-            raise PoseError(
-                "--data beside --files, and nothing that refines",
-                "other arguments",
-                "Files hold what was refined already.",
-            )
+        _check(given)
         reader = open_reader(given.data, "val", pictures=False)
         coco.metric(reader, "oks")
         found, results = [refined.of_files(*given.files, reader)], trainings.folder(given)
@@ -84,9 +94,9 @@ def main(arguments=None):
     rows = [row for one in found for row in points(one)]
     if not rows:
         raise PoseError(
-            "at least one annotated person with a pose",
-            "none",
-            "Check that the files are of the data.",
+            "at least one person with an annotated key point that the poses have",
+            f"none among {sum(len(one.found.samples) for one in found)}",
+            "Take other data, or estimators that know more key points.",
         )
     print(summary(rows))
     table.write(results / "posefix_oks.csv", rows)

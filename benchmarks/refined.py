@@ -172,7 +172,7 @@ def of_files(before, after, reader) -> Refined:
 
     reader: a CocoReader, of whose persons each takes the pose that fits (training.diagnosis), and
     those without one are left out. Raises PoseError for files that do not have the same pictures'
-    poses in the same order, and what training.diagnosis.matched raises.
+    poses in the same order, for poses that fit nobody, and what training.diagnosis.matched raises.
     """
     from keras_pose.data.results_file import read_results
     from keras_pose.runtime.refiner import known
@@ -189,6 +189,12 @@ def of_files(before, after, reader) -> Refined:
             "Give the file that apps/refine.py made of the first.",
         )
     points, poses, persons = diagnosis.matched(before, reader)
+    if not persons:
+        raise PoseError(
+            "at least one pose that fits an annotated person",
+            f"{len(points)} in {before}, of which none does",
+            "Check that the files are of these data.",
+        )
     instead, _, _ = diagnosis.matched(after, reader)
     samples = tuple(reader.samples[n] for n in persons)
     truth, visible, _ = diagnosis.people(samples)

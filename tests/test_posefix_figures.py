@@ -223,6 +223,36 @@ def test_two_files_are_compared_pose_by_pose(people, tmp_path, monkeypatch):
     write_results(paths[1], after[::-1])
     with pytest.raises(PoseError, match="in their order"):
         refined.of_files(*paths, people)
+    for path in paths:
+        write_results(path, results(people, 5000.0))
+    with pytest.raises(PoseError, match=r"fits an annotated person\. Received 4 in"):
+        refined.of_files(*paths, people)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "--data, the COCO data"),
+        (["--data", "coco", "--limit", "3"], "received --limit"),
+        (["--data", "coco", "--smoke", "--model", "m.keras"], "received --model, --smoke"),
+    ],
+    ids=str,
+)
+def test_what_files_cannot_go_with_is_refused(given, said, capsys):
+    with pytest.raises(SystemExit):
+        posefix_oks.main(["--files", "a.json", "b.json", *given])
+    assert said in capsys.readouterr().err
+
+
+def test_poses_without_an_annotated_key_point_have_no_figure(reader, monkeypatch, capsys, tmp_path):
+    for sample in reader.samples:
+        sample.visible[LSP14.index("neck")] = False
+    one = refined.refined(refiner(), reader, "neck", refined.true(reader), only=("neck",))
+    monkeypatch.setattr(refined, "opened", lambda given: (None, [], reader, 0, tmp_path))
+    monkeypatch.setattr(refined, "of_estimators", lambda *given: [one])
+    with pytest.raises(SystemExit):
+        posefix_oks.main([])
+    assert "none among 5" in capsys.readouterr().err
 
 
 @pytest.fixture
