@@ -22,6 +22,7 @@ import trainings
 
 from keras_pose.errors import PoseError, command_line
 
+RUNS = ("estimator", "end_to_end", "model_agnostic")  # folders
 _OWN = ("decoder", "sigma")  # of SimpleBaseline's arguments, those that mean another thing there
 
 
@@ -42,7 +43,6 @@ def joined(recipe, estimator):
     Raises PoseError for another network than a SimpleBaseline, and for another input size.
     """
     from keras_pose import models
-    from keras_pose.models.parts import SET
 
     first = models.load(estimator)
     size = tuple(recipe.input_size)
@@ -52,14 +52,33 @@ def joined(recipe, estimator):
             f"{estimator}, a {first.builder} for {tuple(first.input_size)}",
             "Train one, or leave --estimator out.",
         )
+    return _both(recipe, first.arguments, str(estimator))
+
+
+def _both(recipe, estimator, weights):
+    """The recipe of E2E-refine. estimator: its arguments; weights: what it begins with."""
+    from keras_pose.models.parts import SET
+
     parts = (
-        {k: v for k, v in given.items() if k not in SET}
-        for given in (first.arguments, recipe.network)
+        {k: v for k, v in given.items() if k not in SET} for given in (estimator, recipe.network)
     )
     network = dict(zip(("estimator", "refiner"), parts, strict=True))
-    network |= {"input_size": size, "weights": str(estimator)}
+    network |= {"input_size": tuple(recipe.input_size), "weights": weights}
     network["refiner_weights"] = recipe.network.get("weights")
     return dataclasses.replace(recipe, builder="EndToEnd", network=network)
+
+
+def check(recipe, estimator, skeleton, out):
+    """Refuses what cannot be built, before anything is trained. estimator: a .keras, or None for
+    one that will be trained. Raises PoseError."""
+    own = estimator_of(recipe)
+    if estimator is None:
+        trainings.check(own, skeleton, out / RUNS[0])
+        both = _both(recipe, own.network, own.network.get("weights"))
+    else:
+        both = joined(recipe, estimator)
+    trainings.check(both, skeleton, out / RUNS[1])
+    trainings.check(recipe, skeleton, out / RUNS[2])
 
 
 def line(way, scores, before, recipe, taken):
@@ -82,19 +101,20 @@ def main(arguments=None):
     parser.add_argument("--estimator", metavar="FILE", help="a SimpleBaseline's .keras")
     given = parser.parse_args(arguments)
     recipe, data, out, results = trainings.opened(given)
-    posefix_pipelines.of_posefix(recipe)
+    posefix_pipelines.check(recipe)
     from keras_pose.data.open import open_reader
     from keras_pose.models.end_to_end import ESTIMATED
     from keras_pose.training import evaluate
 
+    reader, limit = open_reader(data, "val"), recipe.validate
+    check(recipe, given.estimator, reader.skeleton, out)
     first, taken = given.estimator, None
     if first is None:
-        first = trainings.trained(estimator_of(recipe), data, out / "estimator")
+        first = trainings.trained(estimator_of(recipe), data, out / RUNS[0])
         taken = trainings.minutes(first)
-    both = trainings.trained(joined(recipe, first), data, out / "end_to_end")
-    alone = trainings.trained(recipe, data, out / "model_agnostic")
+    both = trainings.trained(joined(recipe, first), data, out / RUNS[1])
+    alone = trainings.trained(recipe, data, out / RUNS[2])
 
-    reader, limit = open_reader(data, "val"), recipe.validate
     poses, only, _ = refined.estimated(first, reader, limit)
     refiner = evaluate.open_model(alone)
     found = refined.refined(refiner, reader, "MA-refine", poses, only, limit=limit)

@@ -16,15 +16,14 @@ from keras_pose.errors import PoseError, command_line
 PIPELINES = ("F2F", "C2F", "C2F-LC", "C2F-LH", "C2C")  # in the figure's order
 
 
-def of_posefix(recipe):
-    """The recipe itself. Raises PoseError for one of another network."""
+def check(recipe):
+    """Raises PoseError for a recipe of another network than PoseFix."""
     if recipe.builder != "PoseFix":
         raise PoseError(
             "a recipe of PoseFix, as posefix_mobile_lsp",
             f"{recipe.name}, a {recipe.builder}",
             "Choose another --recipe.",
         )
-    return recipe
 
 
 def lines(pipeline, best, reader, estimated, recipe):
@@ -70,15 +69,17 @@ def main(arguments=None):
     parser.add_argument("--estimators", nargs="+", default=[], metavar="MODEL")
     given = parser.parse_args(arguments)
     recipe, data, out, results = trainings.opened(given)
-    of_posefix(recipe)
+    check(recipe)
     from keras_pose.data.open import open_reader
 
     reader = open_reader(data, "val")
     names = refined.named(given.estimators)
     estimated = {n: refined.estimated(m, reader, recipe.validate)[:2] for n, m in names.items()}
     rows = []
-    for pipeline in given.pipelines:
-        own = trainings.changed(recipe, {"pipeline": pipeline})
+    recipes = {p: trainings.changed(recipe, {"pipeline": p}) for p in given.pipelines}
+    for pipeline, own in recipes.items():
+        trainings.check(own, reader.skeleton, out / pipeline)
+    for pipeline, own in recipes.items():
         best = trainings.trained(own, data, out / pipeline)
         rows += lines(pipeline, best, reader, estimated, own)
         print(f"{pipeline}: {rows[-1]['pck@0.1']} PCK@0.1 of {rows[-1]['poses']}")

@@ -81,6 +81,20 @@ def changed(recipe, network=None, **fields):
     return dataclasses.replace(recipe, network={**recipe.network, **(network or {})}, **fields)
 
 
+def check(recipe, skeleton, out):
+    """Builds a network as `trained` would, and forgets it, so that what cannot be built is refused
+    before anything else is trained."""
+    import keras
+
+    recipe.build(skeleton, start=not _begun(out))
+    keras.backend.clear_session()
+
+
+def _begun(out) -> bool:
+    """Whether a folder holds a run to go on with."""
+    return (Path(out) / "last.state").exists()
+
+
 def trained(recipe, data, out, watches=()):
     """The best.keras of a run in the folder `out`, which goes on where an earlier call stopped."""
     import keras
@@ -89,7 +103,7 @@ def trained(recipe, data, out, watches=()):
 
     keras.backend.clear_session()
     print(f"{Path(out).name}: {recipe.builder}, {recipe.epochs} epochs", flush=True)
-    return run.train(recipe, data, out, (Path(out) / "last.state").exists(), watches=watches)
+    return run.train(recipe, data, out, _begun(out), watches=watches)
 
 
 def found(best, data, recipe, output=""):

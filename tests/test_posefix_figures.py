@@ -287,7 +287,8 @@ def test_every_pipeline_is_trained_and_scored_alike(untrained, reader, monkeypat
     assert {name: recipe.network["pipeline"] for name, recipe in untrained.items()} == {
         "F2F": "F2F", "C2C": "C2C"
     }  # fmt: skip
-    assert len({dataclasses.replace(r, network={}).epochs for r in untrained.values()}) == 1
+    first, second = untrained.values()
+    assert dataclasses.replace(second, network={**second.network, "pipeline": "F2F"}) == first
     with open(tmp_path / "posefix_pipelines.csv", newline="") as file:
         lines = list(csv.DictReader(file))
     assert [(line["pipeline"], line["poses"]) for line in lines] == [
@@ -304,7 +305,9 @@ def test_the_two_ways_begin_with_the_same_estimator(untrained, tmp_path):
     assert estimator.builder == "SimpleBaseline" and estimator.network["loss"] == "softmax"
     assert (both.builder, alone.builder) == ("EndToEnd", "PoseFix")
     assert both.network["weights"] == str(tmp_path / "r" / "estimator" / "best.keras")
-    assert both.epochs == alone.epochs == estimator.epochs
+    for other in (estimator, alone):
+        own = {"builder": other.builder, "network": other.network}
+        assert dataclasses.replace(both, **own) == other
     made = models.load(tmp_path / "r" / "end_to_end" / "best.keras").arguments
     fixed = models.load(tmp_path / "r" / "model_agnostic" / "best.keras").arguments
     own = {k: v for k, v in fixed.items() if k not in ("skeleton", "input_size", "weights")}
@@ -318,6 +321,51 @@ def test_the_two_ways_begin_with_the_same_estimator(untrained, tmp_path):
         posefix_e2e.joined(alone, tmp_path / "r" / "model_agnostic" / "best.keras")
 
 
+def test_a_change_is_what_training_added():
+    recipe = SimpleNamespace(name="a recipe", epochs=3)
+    scores, before = ({"pck@0.2": x, "pck@0.1": y} for x, y in ((60.5, 30.0), (58.0, 31.25)))
+    assert posefix_e2e.line("E2E-refine", scores, before, recipe, 1.5) == {
+        "way": "E2E-refine", "recipe": "a recipe", "epochs": 3, "pck@0.2": 60.5, "pck@0.1": 30.0,
+        "change_pck@0.2": 2.5, "change_pck@0.1": -1.25, "minutes": 1.5,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("network", "fields", "said"),
+    [
+        ({}, {"frozen": ("nothing",)}, "layers with weights in frozen"),
+        ({"frozen_norm": True}, {}, "weights for a backbone"),
+        ({"corner": True}, {}, "False with C2C"),
+    ],
+    ids=["frozen", "normalisation", "the last pipeline"],
+)
+def test_what_cannot_be_built_is_refused_before_any_training(
+    untrained, network, fields, said, monkeypatch, capsys
+):
+    recipe, *rest = trainings.opened(None)
+    other = trainings.changed(recipe, network, **fields)
+    monkeypatch.setattr(trainings, "opened", lambda given: (other, *rest))
+    mains = [lambda: posefix_pipelines.main(["--pipelines", "F2F", "C2C"])]
+    if "corner" not in network:
+        mains.append(lambda: posefix_e2e.main([]))
+    for main in mains:
+        with pytest.raises(SystemExit):
+            main()
+        assert said in capsys.readouterr().err
+    assert not untrained
+
+
+def test_an_estimator_that_cannot_be_joined_is_refused_before_any_training(
+    untrained, tmp_path, capsys
+):
+    recipe = posefix_e2e.estimator_of(trainings.opened(None)[0])
+    taught = trainings.changed(recipe, {"loss": "mse"}).build(LSP14)
+    taught.save(tmp_path / "mse.keras")
+    with pytest.raises(SystemExit):
+        posefix_e2e.main(["--estimator", str(tmp_path / "mse.keras")])
+    assert "network.loss=softmax" in capsys.readouterr().err and not untrained
+
+
 def test_other_recipes_are_refused():
     with pytest.raises(PoseError, match="posefix_mobile_lsp"):
-        posefix_pipelines.of_posefix(train_worker.recipe())
+        posefix_pipelines.check(train_worker.recipe())
