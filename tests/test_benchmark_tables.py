@@ -26,6 +26,12 @@ def test_a_table_says_how_it_was_made(tmp_path, monkeypatch, capsys):
     assert "command" not in rows[0] and "rows.csv" in capsys.readouterr().out
 
 
+def test_models_are_called_by_their_files_and_runs():
+    given = ("some/where/movenet.tflite", "runs/first/best.keras", "best.keras", "a_preset")
+    expected = ["movenet.tflite", "first/best.keras", "best.keras", "a_preset"]
+    assert [table.name_of(model) for model in given] == expected
+
+
 def test_a_network_is_built_once():
     built = []
 

@@ -250,6 +250,28 @@ def test_what_cannot_be_published_is_said_before_the_work(home, monkeypatch, cap
     assert "--data like lspet" in capsys.readouterr().err
 
 
+def test_what_a_network_cannot_say_is_empty_in_its_line(home, tmp_path, monkeypatch):
+    """As a refiner, which is shown a person wherever it looks, of a person's presence."""
+    row = {"recipe": "refining", "pck@0.2": 61.25, "presence_auc": float("nan")}
+    monkeypatch.setattr(record, "_exported", lambda *given: [])
+    monkeypatch.setattr(record, "_scored", lambda *given: (row, {}))
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "training.csv")
+    given = [home / "runs" / "tiny", "--data", home / "lspet", "--device", "a core"]
+    monkeypatch.setattr(sys, "argv", ["record.py", *map(str, given)])
+    record.main()
+    with open(tmp_path / "training.csv", newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert (line["presence_auc"], line["pck@0.2"]) == ("", "61.25")
+
+
+def test_what_was_refined_is_told_once():
+    """The input poses are the same ones in a flip test."""
+    tables = {"pck@0.2": {"mean": 61.254}, "input pck@0.2": {"mean": 50.0}}
+    report = evaluate.Report(tables, persons=3, left_out=0)
+    assert record._means(report) == {"pck@0.2": 61.25, "input pck@0.2": 50.0}
+    assert record._means(report, "_flip") == {"pck@0.2_flip": 61.25}
+
+
 def test_scores_are_kept_when_int8_fails(home, monkeypatch, capsys):
     before = (home / "training.csv").read_text()
     monkeypatch.setattr(card, "DROP", -200.0)
