@@ -4,7 +4,8 @@
 
 Each run is one of a GraphPCNN or of a network of heatmaps, and is scored on the validation persons
 in every way that its answer can be read: stage 1's maps at the highest cell, with the quarter
-offset, which is where stage 2 begins, and by DARK; and stage 2. Writes graph_pcnn.csv.
+offset, which is where stage 2 begins, and by DARK; and stage 2, as it is and deaf to neighbours.
+Writes graph_pcnn.csv.
 """
 
 import argparse
@@ -18,6 +19,8 @@ from keras_pose.errors import PoseError, command_line
 from keras_pose.export.quiet import quiet
 
 DECODERS = ("argmax", "quarter", "dark")
+DEAF = "stage 2, neighbours not heard"
+_NEVER = 2.0  # a threshold that no heat is above
 
 
 def ways(network):
@@ -35,8 +38,15 @@ def ways(network):
     stage = "stage 1" if network.prediction != "heatmaps" else "base alone"
     found = [(f"{stage}, {decoder}", "heatmaps", decoder) for decoder in DECODERS]
     if network.prediction != "heatmaps":
-        found.append(("stage 2", network.prediction, ""))
+        found += [("stage 2", network.prediction, ""), (DEAF, network.prediction, "")]
     return found
+
+
+def deaf(network, path):
+    """A GraphPCNN of that file in which no neighbour is ever relied on."""
+    from keras_pose.models import GraphPCNN
+
+    return GraphPCNN(**{**network.arguments, "threshold": _NEVER, "weights": str(path)})
 
 
 def rows(run, reader, limit=0):
@@ -54,7 +64,8 @@ def rows(run, reader, limit=0):
         "start": model.notes.get("start", lineage.RANDOM),
     }  # fmt: skip
     for name, output, decoder in ways(model):
-        predict = evaluate.of_network(model, output, decoder=decoder)
+        read = deaf(model, path) if name == DEAF else model
+        predict = evaluate.of_network(read, output, decoder=decoder)
         margin = model.notes["crop_margin"]
         report = evaluate.find(predict, reader, model.input_size, margin, limit).score()
         scores = trainings.pck(report)

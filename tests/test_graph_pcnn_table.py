@@ -6,6 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import ROOT
+from model_checks import pictures, run
+from shallow import shallow
+from test_graph_pcnn import _tiny, heat_up
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
@@ -25,12 +28,25 @@ def _network(*outputs, builder="a builder", extra_inputs=()):
     )  # fmt: skip
 
 
-def test_two_stages_are_read_in_one_way_more_than_their_base():
+def test_two_stages_are_read_in_two_ways_more_than_their_base():
     alone = graph_pcnn.ways(_network("heatmaps"))
     both = graph_pcnn.ways(_network("heatmaps", "points"))
     assert [name for name, _, _ in alone] == [f"base alone, {d}" for d in graph_pcnn.DECODERS]
-    assert [name for name, _, _ in both[:-1]] == [f"stage 1, {d}" for d in graph_pcnn.DECODERS]
-    assert both[-1] == ("stage 2", "points", "")
+    assert [name for name, _, _ in both[:-2]] == [f"stage 1, {d}" for d in graph_pcnn.DECODERS]
+    assert both[-2:] == [("stage 2", "points", ""), (graph_pcnn.DEAF, "points", "")]
+
+
+def test_neighbours_that_are_not_heard_say_nothing(tmp_path):
+    """Alike where nobody was relied on, and different where everybody was."""
+    for threshold, alike in ((-1.0, False), (1.5, True)):
+        network, path = _tiny(threshold=threshold), tmp_path / f"{alike}.keras"
+        heat_up(network)
+        network.save(path)
+        shown = pictures(network, 4)
+        with shallow():
+            without = graph_pcnn.deaf(network, path)
+        answers = [run(one, shown)["points"] for one in (network, without)]
+        assert np.allclose(*answers, atol=1e-5) == alike
 
 
 @pytest.mark.parametrize(
@@ -65,12 +81,13 @@ def test_a_line_says_what_was_read_and_from_which_run(monkeypatch, tmp_path):
         )  # fmt: skip
 
     monkeypatch.setattr(networks, "load", lambda path: made)
+    monkeypatch.setattr(graph_pcnn, "deaf", lambda model, path: made)
     monkeypatch.setattr(evaluate, "of_network", predictor)
     recipe = {"seed": 7, "epochs": 3}
     monkeypatch.setattr(state, "read_position", lambda path: {"recipe": recipe})
     monkeypatch.setattr(lineage, "settings", lambda run, commit: "seed=7")
     lines = list(graph_pcnn.rows(tmp_path / "two", reader))
-    assert asked == [*(("heatmaps", d) for d in graph_pcnn.DECODERS), ("points", "")]
+    assert asked == [*(("heatmaps", d) for d in graph_pcnn.DECODERS), *[("points", "")] * 2]
     assert {(x["run"], x["seed"], x["epochs"], x["start"]) for x in lines} == {
         ("two", 7, 3, "first/best.keras")
     }

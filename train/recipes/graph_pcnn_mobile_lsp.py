@@ -29,8 +29,8 @@ recipe = dataclasses.replace(
     network={
         "base": "SimpleBaseline", "input_size": (128, 96),
         "base_arguments": {
-            "backbone": "movenet_slim", "frozen_norm": True, "level": 8, "deconvolutions": 1,
-            "filters": 64, "loss": "softmax", "sigma": 4.0,
+            "backbone": "movenet_slim", "frozen_norm": True, "level": 16, "deconvolutions": 1,
+            "filters": 128, "loss": "softmax", "sigma": 8.0,
         },
         "channels": 128, "hidden": (128, 128), "points": 24,
         # the paper's 16 goes with a small squared error, and would drown stage 1's cross-entropy
