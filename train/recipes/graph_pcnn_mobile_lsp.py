@@ -14,9 +14,11 @@ cores shared with other jobs. What stage 1 and DARK make of the same maps is in 
 
 At 128x96, where the paper gains most, and with maps of stride 8, where a second stage has more to
 add. Finer ones are `--set network.base_arguments.level=8 --set network.base_arguments.filters=64
---set network.base_arguments.sigma=4.0`. The ablations of the paper's table 2 and figure 5 are `--set
-network.gating=agnostic` (or all, reliable), `--set network.shuffle=false`, `--set
-network.proportion=(1,2,0)` and `--set network.points=48`, the paper's; of the base, `--set
+--set network.base_arguments.sigma=4.0`.
+
+The ablations of the paper's table 2 and figure 5 are `--set network.gating=agnostic` (or all,
+reliable), `--set network.shuffle=false`, `--set network.proportion=(1,2,0)` and `--set
+network.points=12`, as large a share of the map as the paper's; of the base, `--set
 network.base_arguments.loss=mse` and the like.
 """
 
