@@ -11,7 +11,7 @@ from keras_pose.runtime.crop import cut
 from keras_pose.runtime.estimator import PoseEstimator
 from keras_pose.runtime.model import PoseModel, check_image
 
-GROWN = 1.2  # of a pose's extent, as the release has it: people reach beyond their key points
+GROWN = 1.2  # of a pose's extent, as the release has it, where training has not noted another
 LEAST = 20.0  # px, a side of the box around a pose that has next to none
 
 
@@ -65,7 +65,8 @@ class PoseRefiner(PoseModel):
 
     def crop(self, pose) -> np.ndarray:
         """The box (x, y, w, h) that is looked at for a pose (K, 3) with at least one key point."""
-        box = around(pose[known(pose), :2])
+        grown = self.metadata.training.get("grown", GROWN)
+        box = around(pose[known(pose), :2], grown)
         return geometry.crop_box(box, self.input_size, self.metadata.crop_margin)
 
     def _refined(self, image, pose, there):
@@ -87,10 +88,13 @@ def known(poses) -> np.ndarray:
     return np.isfinite(poses[..., :2]).all(axis=-1) & (poses != 0).any(axis=-1)
 
 
-def around(points) -> np.ndarray:
-    """The box (x, y, w, h) of a person whose key points (n, 2), n > 0, an estimator has found."""
+def around(points, grown=GROWN) -> np.ndarray:
+    """The box (x, y, w, h) of a person whose key points (n, 2), n > 0, an estimator has found.
+
+    grown: its sides over those of the key points' extent; people reach beyond their key points.
+    """
     x, y, w, h = geometry.extent(points)
-    width, height = max(GROWN * w, LEAST), max(GROWN * h, LEAST)
+    width, height = max(grown * w, LEAST), max(grown * h, LEAST)
     return np.array([x + w / 2 - width / 2, y + h / 2 - height / 2, width, height])
 
 

@@ -215,7 +215,7 @@ def evaluate(predict, reader, input_size, crop_margin=1.25, detections=None, lim
                 f"the detections {detections}",
                 "Give --poses FILE, or neither to refine drawn poses.",
             )
-        given, empty = _to_refine(poses, reader, input_size, crop_margin)
+        given, empty = _to_refine(poses, reader, input_size, crop_margin, predict.grown)
         pictures, chosen = some(reader, list(given.places), limit)
         rows = {id(place): n for n, place in enumerate(given.places)}
         shown = given.poses[[rows[id(place)] for place in chosen]]
@@ -250,7 +250,7 @@ def evaluate(predict, reader, input_size, crop_margin=1.25, detections=None, lim
     return report
 
 
-def _to_refine(path, reader, input_size, crop_margin):
+def _to_refine(path, reader, input_size, crop_margin, grown):
     """What is refined, a refining.Given, and those results of the file that have no key point."""
     if path is None:
         given = refining.drawn(reader.samples, reader.skeleton, input_size, crop_margin)
@@ -268,7 +268,7 @@ def _to_refine(path, reader, input_size, crop_margin):
             empty.append(result)
             continue
         file = there[result["image_id"]]
-        box = around(pose[known(pose), :2])
+        box = around(pose[known(pose), :2], grown)
         seen.append(Place(box, result["image_id"], f"{file.name}, pose {n}", file, result["score"]))
         poses.append(pose)
     shape = (len(poses), reader.skeleton.count, 3)

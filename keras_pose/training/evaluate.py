@@ -12,6 +12,7 @@ import numpy as np
 from keras_pose import geometry, metrics, presets
 from keras_pose.data.subset import Subset
 from keras_pose.errors import PoseError
+from keras_pose.runtime.refiner import GROWN
 from keras_pose.skeletons import Skeleton
 from keras_pose.training import refining
 from keras_pose.training.flip import flipping
@@ -60,7 +61,7 @@ def of_network(network, output=None, scales=(), decoder=""):
         return geometry.denormalise(keypoints, network.input_size), scores
 
     if refines:
-        return Refining(predict)
+        return Refining(predict, network.notes.get("grown", GROWN))
     return multiscale(heads, codec, scales) if scales else predict
 
 
@@ -71,7 +72,9 @@ def of_estimator(estimator):
         results = [estimator.predict_patch(*one) for one in zip(*given, strict=True)]
         return np.stack([r[0] for r in results]), np.stack([r[1] for r in results])
 
-    return Refining(predict) if "pose" in estimator.reads else predict
+    if "pose" not in estimator.reads:
+        return predict
+    return Refining(predict, estimator.metadata.training.get("grown", GROWN))
 
 
 def open_model(path, output="", scales=(), decoder=""):
@@ -285,7 +288,8 @@ def find(predict, reader, input_size, crop_margin=1.25, limit=0, flip="", progre
         if poses is None:
             given = refining.drawn(chosen, reader.skeleton, input_size, crop_margin)
         else:
-            given = refining.answers(refining.every(poses, reader)[some.places], chosen)
+            poses = refining.every(poses, reader)[some.places]
+            given = refining.answers(poses, chosen, grown=predict.grown)
     places, shown = (given.places, given.poses) if given else (chosen, None)
     person = dict(zip(map(id, places), chosen, strict=True))
     looked, predicted = [], []

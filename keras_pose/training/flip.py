@@ -5,6 +5,8 @@ It works on key points, so it is the same for every model.
 Symbols: B pictures of H x W pixels, K key points.
 """
 
+import dataclasses
+
 import numpy as np
 
 from keras_pose.errors import PoseError
@@ -39,7 +41,7 @@ def flipping(predict, skeleton, fusion="agreeing"):
         weight = fuse(points, scores, turned, other, patches.shape[1:3])[..., None]
         return weight * points + (1 - weight) * turned, (scores + other) / 2
 
-    return Refining(both) if isinstance(predict, Refining) else both
+    return dataclasses.replace(predict, answer=both) if isinstance(predict, Refining) else both
 
 
 def _mirrored(poses, mirror):

@@ -14,16 +14,18 @@ from tqdm import tqdm
 from keras_pose import geometry
 from keras_pose.errors import PoseError
 from keras_pose.runtime import crop
-from keras_pose.runtime.refiner import known, shown
+from keras_pose.runtime.refiner import GROWN, known, shown
 
 BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class Refining:
-    """A predictor of patches and poses. answer: function of both to key points and scores."""
+    """A predictor of patches and poses. answer: function of both to key points and scores; grown:
+    of the crop around a pose, see runtime.refiner.around."""
 
     answer: Callable
+    grown: float = GROWN
 
     def __call__(self, patches, poses):
         return self.answer(patches, poses)

@@ -17,7 +17,7 @@ from keras_pose.errors import PoseError
 from keras_pose.models import network as networks
 from keras_pose.models.start import short
 from keras_pose.task import PoseTask
-from keras_pose.training import evaluate, optimizers, state, strategy
+from keras_pose.training import evaluate, optimizers, refining, state, strategy
 from keras_pose.training import recipe as recipes
 from keras_pose.training.ema import Average
 from keras_pose.training.history import History
@@ -73,6 +73,7 @@ class Run:
         self.loader.others = getattr(self.task.criterion, "others", 0)
         self.network = self.task.network
         self.loader.poses = "pose" in self.network.extra_inputs
+        self.grown = refining.grown(self.train_reader.samples) if self.loader.poses else None
         self.average = Average(self.network, recipe.ema, recipe.ema_every)
         self.averaged = self.network.rebuilt("float32")
         self.predict = evaluate.of_network(self.averaged)  # once: every new one is traced anew
@@ -252,13 +253,14 @@ class Run:
 
     def _notes(self, summary):
         weights = self.recipe.network.get("weights")
+        refines = {"grown": self.grown} if self.loader.poses else {}
         return {
             "start": short(weights) if weights else "random weights",
             "data": self.data, "persons": len(self.train_reader),
             "recipe": self.recipe.name, "crop_margin": self.recipe.crop_margin,
             "epochs": self.epoch, "steps": self.done, "batch_size": self.recipe.batch_size,
             "backend": keras.backend.backend(), "devices": self.replicas, "commit": self.commit,
-            "validation": summary,
+            "validation": summary, **refines,
         }  # fmt: skip
 
 
