@@ -20,9 +20,9 @@ from keras_pose.data.results_file import write_results
 from keras_pose.errors import PoseError
 from keras_pose.metrics.coco_format import entry
 from keras_pose.models import network
-from keras_pose.runtime.refiner import around
+from keras_pose.runtime.refiner import GROWN, around
 from keras_pose.skeletons import LSP14
-from keras_pose.training import coco, diagnosis, evaluate, run
+from keras_pose.training import coco, diagnosis, evaluate, refining, run
 from keras_pose.training.flip import flipping
 from keras_pose.training.looking import Refining
 from keras_pose.training.recipe import Recipe
@@ -90,16 +90,19 @@ def test_every_evaluation_draws_the_same_poses():
     assert not first[~there].any()
 
 
-def test_given_poses_are_looked_at_in_crops_of_their_own():
+@pytest.mark.parametrize("grown", [1.0, 1.2])
+def test_given_poses_are_looked_at_in_crops_of_their_own(grown):
     reader, seen = DotsReader(3), []
     poses = np.stack([np.column_stack([s.keypoints + 3, np.full(14, 0.4)]) for s in reader.samples])
     poses[1, 5:] = 0
     poses[2] = 0
-    found = evaluate.find(echo(seen), reader, SIZE, poses=poses)
+    predict = dataclasses.replace(echo(seen), grown=grown)
+    assert flipping(predict, reader.skeleton, "mean").grown == grown
+    found = evaluate.find(predict, reader, SIZE, poses=poses)
     (_, shown), *_ = seen
     for n, (pose, sample) in enumerate(zip(poses, reader.samples, strict=True)):
         there = pose[:, 2] > 0
-        box = around(pose[there, :2]) if there.any() else sample.box
+        box = around(pose[there, :2], grown) if there.any() else sample.box
         crop = geometry.crop_box(box, SIZE, 1.25)
         places = geometry.apply(geometry.box_to_size(crop, SIZE), pose[there, :2])
         np.testing.assert_allclose(shown[n, there, :2], geometry.normalise(places, SIZE), atol=1e-5)
@@ -312,6 +315,17 @@ def test_the_command_says_before_and_after(pictures, tmp_path, monkeypatch, caps
     tiny.TinyPose(pictures.skeleton).save(path)
     with pytest.raises(SystemExit):
         called("--poses", str(poses))
+
+
+def test_a_crop_around_a_pose_is_as_large_as_those_of_training():
+    """Of persons whose boxes are 1.5 times as long as the extent of their key points."""
+    persons = DotsReader(9).samples
+    assert refining.grown(persons) == 1.0
+    wide = [dataclasses.replace(s, box=around(s.keypoints[s.visible], 1.5)) for s in persons]
+    assert refining.grown(wide) == 1.5
+    few = [dataclasses.replace(s, visible=np.arange(14) < 10) for s in wide]
+    assert refining.grown(few) == refining.grown([]) == GROWN
+    assert refining.grown([*few, *wide[:1]]) == 1.5
 
 
 def test_diagnosis_of_a_refiner_says_that_poses_were_drawn(pictures, tmp_path):

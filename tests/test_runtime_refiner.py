@@ -12,7 +12,7 @@ from tiny_refiner import DotsRefiner
 from keras_pose import export, geometry
 from keras_pose.errors import PoseError
 from keras_pose.runtime import PoseEstimator, PoseRefiner, benchmark
-from keras_pose.runtime.refiner import around, opened
+from keras_pose.runtime.refiner import GROWN, around, opened
 
 POINTS = np.array([[30.3, 12.6], [14.2, 40.9], [51.7, 45.0]])
 KINDS = [(o, i) for o in ("decoded", "heads") for i in ("float", "uint8")]
@@ -93,6 +93,13 @@ def test_the_crop_is_the_poses_own_extent_grown():
     crop = geometry.crop_box(box, (256, 192), 1.25)  # the release: x 1.2, to 4:3, x 1.25
     np.testing.assert_allclose(crop[2:], (225, 300))
     np.testing.assert_allclose(around(np.array([[5.0, 7.0]])), (-5, -3, 20, 20))
+
+
+def test_training_may_note_how_far_a_crop_grows(refiner, monkeypatch):
+    given = pose(POINTS)
+    plain = refiner.crop(given)
+    monkeypatch.setitem(refiner.metadata.training, "grown", 2 * GROWN)
+    np.testing.assert_allclose(refiner.crop(given)[2:], 2 * plain[2:])
 
 
 def test_the_given_arrays_stay_as_they_are(refiner):
