@@ -11,10 +11,11 @@ convolutions behind it: `--set network.backbone=mobilenet_v2 --set network.level
 network.deconvolutions=3 --set network.pose_stride=2 --set network.weights=FILE.npz`, a trunk with
 its normalisation folded in. That learned more slowly in short tries.
 
-Six of ten poses are the truth: with the paper's errors alone a right pose did not stay one.
+Six of ten poses are the truth: the paper's errors alone do not teach that a right pose stays one.
 
-What it does for the poses of others is in docs/posefix.md; the three runs behind that, of ten
-epochs in all, are in benchmarks/results/training.csv. Latencies are in benchmarks/results.
+What it does for the poses of others is in docs/posefix.md. Behind that are four runs, each from the
+one before, of eleven epochs in all: pf0, pf1, pf2 and pf5 of benchmarks/results/training.csv, which
+has their settings. This recipe in one go was not measured. Latencies are in benchmarks/results.
 Augmentation and optimizer are those of repose_lite_m_lsp.
 """
 
