@@ -17,6 +17,7 @@ from keras_pose.skeletons import Skeleton
 ENTRY = "keras_pose.json"
 VERSION = 1
 OUTPUTS = ("decoded", "heads")
+GROWN = 1.2  # of PoseFix's release: people reach beyond their key points
 _PICTURE = ("image",)
 
 
@@ -29,6 +30,8 @@ class Metadata:
     output: "decoded" (`keypoints` (1, K, 2) normalised, `scores` (1, K)) or "heads" (the one
     tensor that the codec decodes, by the codec's name for it).
     precision: fp32, fp16, dynamic, int8 or int16x8; input_type: float32 or uint8, RGB, 0..255.
+    grown: of what refines a pose, how many times as long as the extent of its key points the sides
+    of a person's box are, to which crop_margin is added; as training found, else as released.
     threshold: the person score below which a runtime should show nothing.
     model: the builder's name; training: recipe, steps, commit; metrics: as measured at export.
     reads: names of the inputs; "pose" (1, K, 3) is refined: x and y normalised, and 1, or 0, 0, 0.
@@ -40,6 +43,7 @@ class Metadata:
     precision: str = "fp32"
     input_type: str = "float32"
     crop_margin: float = 1.25
+    grown: float = GROWN
     threshold: float = 0.3
     model: str = ""
     training: dict = dataclasses.field(default_factory=dict)
@@ -54,7 +58,7 @@ class Metadata:
     def to_dict(self) -> dict:
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         if self.reads == _PICTURE:  # left out, so that older runtimes read the file
-            del plain["reads"]
+            del plain["reads"], plain["grown"]
         return {
             "keras_pose": VERSION,
             **plain,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 
 import cv2
 import numpy as np
@@ -338,6 +339,16 @@ def test_what_was_refined_before_it_was_stopped_is_kept(refiner, images, tmp_pat
     assert told == [f"stopped: the first 2 entries are in {tmp_path / 'out.json.part'}"]
     refine_results(refiner, results, out, files)  # begins again, and leaves nothing behind
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.json", "out.json"]
+
+
+def test_results_may_come_out_of_a_pipe(refiner, images, tmp_path):
+    pipe, out, shares = tmp_path / "pipe", tmp_path / "out.json", []
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(json.dumps([entry(), entry(9)]),))
+    writer.start()
+    refine_results(refiner, pipe, out, PictureFiles(images), seen=shares.append)
+    writer.join()
+    assert [one["image_id"] for one in json.loads(out.read_text())] == [7, 9] and not shares
 
 
 def test_the_share_that_is_done_is_told(refiner, images, tmp_path):

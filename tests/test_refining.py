@@ -18,9 +18,10 @@ from keras_pose import export, geometry
 from keras_pose.data.coco import CocoReader
 from keras_pose.data.results_file import write_results
 from keras_pose.errors import PoseError
+from keras_pose.metadata import GROWN
 from keras_pose.metrics.coco_format import entry
 from keras_pose.models import network
-from keras_pose.runtime.refiner import GROWN, around
+from keras_pose.runtime.refiner import around
 from keras_pose.skeletons import LSP14
 from keras_pose.training import coco, diagnosis, evaluate, refining, run
 from keras_pose.training.flip import flipping
@@ -340,9 +341,15 @@ def test_training_asks_for_poses_and_is_scored_on_drawn_ones(monkeypatch, tmp_pa
     recipe = Recipe("TinyRefiner", {"input_size": (16, 16)}, epochs=1, batch_size=4, workers=1)
     started = run.Run(recipe, "anything", tmp_path, False, False)
     assert started.loader.poses and isinstance(started.predict, Refining)
-    notes = network.load(started.go()).notes
+    trained = network.load(started.go())
+    notes = trained.notes
     names = {"pck@0.2", "pck@0.1", "pckh@0.5"}
     assert notes["validation"].keys() == names | {f"input {name}" for name in names}
     assert "threshold" not in notes  # there is no presence to measure
+    # what the crops of training showed goes with the network, and into its file
+    assert notes["grown"] == evaluate.of_network(trained).grown == 1.0
+    path = tmp_path / "refiner.tflite"
+    path.write_bytes(export.to_tflite(trained))
+    assert evaluate.open_model(path)[0].grown == 1.0
     plain = dataclasses.replace(recipe, builder="TinyPose")
     assert not run.Run(plain, "anything", tmp_path / "plain", False, False).loader.poses

@@ -1,6 +1,7 @@
 """PoseRefiner on real `.tflite` files: the pose chooses, comes back in the picture's pixels, and
 keeps its scores."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -12,7 +13,7 @@ from tiny_refiner import DotsRefiner
 from keras_pose import export, geometry
 from keras_pose.errors import PoseError
 from keras_pose.runtime import PoseEstimator, PoseRefiner, benchmark
-from keras_pose.runtime.refiner import GROWN, around, opened
+from keras_pose.runtime.refiner import around, opened
 
 POINTS = np.array([[30.3, 12.6], [14.2, 40.9], [51.7, 45.0]])
 KINDS = [(o, i) for o in ("decoded", "heads") for i in ("float", "uint8")]
@@ -98,7 +99,8 @@ def test_the_crop_is_the_poses_own_extent_grown():
 def test_training_may_note_how_far_a_crop_grows(refiner, monkeypatch):
     given = pose(POINTS)
     plain = refiner.crop(given)
-    monkeypatch.setitem(refiner.metadata.training, "grown", 2 * GROWN)
+    twice = dataclasses.replace(refiner.metadata, grown=2 * refiner.metadata.grown)
+    monkeypatch.setattr(refiner, "metadata", twice)
     np.testing.assert_allclose(refiner.crop(given)[2:], 2 * plain[2:])
 
 

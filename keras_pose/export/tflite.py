@@ -55,6 +55,7 @@ def describe(network, precision, io, output, **about) -> metadata.Metadata:
     notes = network.notes
     known = {
         "crop_margin": notes.pop("crop_margin", 1.25),
+        "grown": notes.pop("grown", metadata.GROWN),
         "threshold": notes.pop("threshold", 0.3),
         "metrics": notes.pop("validation", {}),
         "training": notes,

@@ -69,7 +69,7 @@ def refine_results(
     model's where it is None. Key points go to the model by their names: what it does not know stays
     as it is, and what the results do not have it is not shown. tell: gets a line for each entry
     that is strange, or that cannot be refined and is written as it was, byte by byte. seen: gets
-    the share of the file, 0..1, that is behind each entry.
+    the share of the file, 0..1, that is behind each entry; nothing of a pipe.
 
     A list that breaks off is refined until there, see Refined.damage. Ctrl-C (KeyboardInterrupt)
     leaves what was refined until then, a list of its own, beside `out` with ".part" behind its
@@ -90,7 +90,8 @@ def refine_results(
                 for end, entry in file.entries(source, results):
                     target.write((b",\n" if written else b"\n") + entry)
                     written += 1
-                    seen(end / size)
+                    if size:  # a pipe does not tell
+                        seen(end / size)
             except KeyboardInterrupt:
                 kept = written > 0
                 tell(f"stopped: the first {written} entries are in {part}" if kept else "stopped")

@@ -11,7 +11,6 @@ from keras_pose.runtime.crop import cut
 from keras_pose.runtime.estimator import PoseEstimator
 from keras_pose.runtime.model import PoseModel, check_image
 
-GROWN = 1.2  # of a pose's extent, as the release has it, where training has not noted another
 LEAST = 20.0  # px, a side of the box around a pose that has next to none
 
 
@@ -65,8 +64,7 @@ class PoseRefiner(PoseModel):
 
     def crop(self, pose) -> np.ndarray:
         """The box (x, y, w, h) that is looked at for a pose (K, 3) with at least one key point."""
-        grown = self.metadata.training.get("grown", GROWN)
-        box = around(pose[known(pose), :2], grown)
+        box = around(pose[known(pose), :2], self.metadata.grown)
         return geometry.crop_box(box, self.input_size, self.metadata.crop_margin)
 
     def _refined(self, image, pose, there):
@@ -88,10 +86,10 @@ def known(poses) -> np.ndarray:
     return np.isfinite(poses[..., :2]).all(axis=-1) & (poses != 0).any(axis=-1)
 
 
-def around(points, grown=GROWN) -> np.ndarray:
+def around(points, grown=metadata.GROWN) -> np.ndarray:
     """The box (x, y, w, h) of a person whose key points (n, 2), n > 0, an estimator has found.
 
-    grown: its sides over those of the key points' extent; people reach beyond their key points.
+    grown: its sides over those of the key points' extent, see metadata.Metadata.
     """
     x, y, w, h = geometry.extent(points)
     width, height = max(grown * w, LEAST), max(grown * h, LEAST)

@@ -12,7 +12,7 @@ import numpy as np
 from keras_pose import geometry, metrics, presets
 from keras_pose.data.subset import Subset
 from keras_pose.errors import PoseError
-from keras_pose.runtime.refiner import GROWN
+from keras_pose.metadata import GROWN
 from keras_pose.skeletons import Skeleton
 from keras_pose.training import refining
 from keras_pose.training.flip import flipping
@@ -72,9 +72,8 @@ def of_estimator(estimator):
         results = [estimator.predict_patch(*one) for one in zip(*given, strict=True)]
         return np.stack([r[0] for r in results]), np.stack([r[1] for r in results])
 
-    if "pose" not in estimator.reads:
-        return predict
-    return Refining(predict, estimator.metadata.training.get("grown", GROWN))
+    refines = "pose" in estimator.reads
+    return Refining(predict, estimator.metadata.grown) if refines else predict
 
 
 def open_model(path, output="", scales=(), decoder=""):

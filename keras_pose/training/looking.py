@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from keras_pose import geometry
 from keras_pose.errors import PoseError
+from keras_pose.metadata import GROWN
 from keras_pose.runtime import crop
-from keras_pose.runtime.refiner import GROWN, known, shown
+from keras_pose.runtime.refiner import known, shown
 
 BATCH = 32
 
@@ -22,7 +23,7 @@ BATCH = 32
 @dataclasses.dataclass(frozen=True)
 class Refining:
     """A predictor of patches and poses. answer: function of both to key points and scores; grown:
-    of the crop around a pose, see runtime.refiner.around."""
+    of the crop around a pose, see metadata.Metadata."""
 
     answer: Callable
     grown: float = GROWN

@@ -14,7 +14,8 @@ from keras_pose import geometry
 from keras_pose.data.pose_error_inputs import generators
 from keras_pose.data.pose_scene import Scene, input_poses
 from keras_pose.errors import PoseError
-from keras_pose.runtime.refiner import GROWN, around, known
+from keras_pose.metadata import GROWN
+from keras_pose.runtime.refiner import around, known
 from keras_pose.training.looking import Refining
 
 _SEED = 0  # always the same poses, so that epochs, networks and formats compare
@@ -62,7 +63,7 @@ def drawn(persons, skeleton, input_size, crop_margin) -> Given:
 def answers(poses, persons, name="given", grown=GROWN) -> Given:
     """An estimator's poses (N, K, 3) of N persons, each in a crop around itself, as a runtime would
     look at it; persons without one are looked at in their annotated crops. name: of the poses;
-    grown: see runtime.refiner.around."""
+    grown: see metadata.Metadata."""
     there = known(poses)
     poses = np.where(there[..., None], np.nan_to_num(poses), 0.0).astype(np.float32)
     places = [

@@ -6,7 +6,7 @@ python train/train.py graph_pcnn_mobile_lsp --data DIR --set network.weights=run
 
 FILE.keras is a network around a slim extractor; a preset's name, backbone:repose_lite_m_lsp14, does
 as well. Behind a random one this recipe is refused. Both commands may be one, which begins with the
-backbone and both stages; stage 2 learns more from a base that can do something.
+backbone and both stages; that was not measured.
 
 Measured: 60.2 PCK@0.2 and 30.5 PCK@0.1 on the validation persons, 0.2 less as int8, and 60.7 and
 30.6 with another seed, after eight epochs of the base alone and eight of both, 43 minutes on two

@@ -9,7 +9,7 @@ three blocks, so the extractor stays as good as other networks have made it: fro
 pyramid it learns fast. As published, the pose would join before a MobileNetV2 with transposed
 convolutions behind it: `--set network.backbone=mobilenet_v2 --set network.level=32 --set
 network.deconvolutions=3 --set network.pose_stride=2 --set network.weights=FILE.npz`, a trunk with
-its normalisation folded in. That learned more slowly in short tries.
+its normalisation folded in. That was not measured.
 
 Six of ten poses are the truth: the paper's errors alone do not teach that a right pose stays one.
 
